@@ -1,0 +1,300 @@
+//! Makes an answer fit: fewer columns, then shorter cells, then fewer rows, and says what was left out.
+
+use serde_json::{Map, Value, json};
+
+use super::clean::{clean, clean_value};
+use super::table::Table;
+use super::{Answer, Page, Row, text};
+
+/// Tokens kept free for the lines about what was left out.
+const RESERVE: usize = 120;
+
+/// Characters of a cell when there is room.
+const WIDE: usize = 160;
+
+/// An estimate of how many tokens a text is for a language model, rather too high than too low.
+///
+/// Letters come four to a token and more, digits three, other marks mostly alone; a blank belongs to the word after it.
+#[must_use]
+pub fn tokens(text: &str) -> usize {
+    let mut thirds_of_quarter = 0_usize; // in twelfths of a token
+    let mut blank = false;
+    for byte in text.bytes() {
+        let was_blank = std::mem::replace(&mut blank, byte == b' ');
+        thirds_of_quarter += match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => 3,
+            b'0'..=b'9' => 4,
+            b' ' if was_blank => 0,
+            b' ' => 2,
+            0x80.. => 5,
+            _ => 7,
+        };
+    }
+    thirds_of_quarter.div_ceil(12)
+}
+
+/// An answer that fits, still without the lines that lead to the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Fitted {
+    /// What people and models read.
+    pub text: String,
+    /// The same, typed.
+    pub structured: Option<Value>,
+    /// Where the next page begins, when rows are left.
+    pub next: Option<usize>,
+    /// Whether anything was cut away that the next pages do not bring back.
+    pub cut: bool,
+}
+
+/// Fits the part of an answer that `page` asks for into its budget.
+#[must_use]
+pub fn fit(answer: &mut Answer, page: Page) -> Fitted {
+    for note in &mut answer.notes {
+        *note = clean(note).into_owned();
+    }
+    if let Some(facts) = &mut answer.facts {
+        clean_value(facts);
+    }
+    if let Some(text) = &mut answer.text {
+        *text = clean(text).into_owned();
+    }
+    let budget = page.max_tokens.saturating_sub(RESERVE).max(RESERVE);
+    let mut fitted = match answer.rows.take() {
+        Some(mut rows) => {
+            let end = page.offset.saturating_add(page.limit).min(rows.len());
+            for row in rows.get_mut(page.offset.min(end)..end).unwrap_or_default() {
+                for value in row.values_mut() {
+                    clean_value(value);
+                }
+            }
+            let fitted = fit_rows(answer, &rows, page, budget);
+            answer.rows = Some(rows);
+            fitted
+        }
+        None => fit_facts(answer, budget),
+    };
+    if answer.structured.is_some() {
+        fitted.structured.clone_from(&answer.structured);
+    }
+    fitted
+}
+
+fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted {
+    let offset = page.offset.min(rows.len());
+    let window = &rows[offset..offset.saturating_add(page.limit).min(rows.len())];
+    let (head, facts, mut cut) = head(answer, budget / 2);
+    let room = budget.saturating_sub(tokens(&head).max(facts.as_ref().map_or(0, |facts| tokens(&facts.to_string()))));
+    let mut table = Table::new(window);
+    let mut count = window.len();
+    let mut width = WIDE;
+    let fits = |table: &Table, count: usize, width: usize| {
+        if tokens(&table.text(count, width)) > room {
+            return false;
+        }
+        let (rows, common) = table.structured(window, count, width);
+        tokens(&json!([rows, common]).to_string()) <= room
+    };
+    if !fits(&table, count, width) {
+        while !fits(&table, count, width) && table.drop_column() {}
+        for shorter in [60, 30] {
+            if !fits(&table, count, width) {
+                width = shorter;
+            }
+        }
+        if !fits(&table, count, width) {
+            // The largest number of rows that fits; one row is shown in any case, or no page would ever end.
+            let (mut low, mut high) = (1, count);
+            while low < high {
+                let middle = low + (high - low).div_ceil(2);
+                if fits(&table, middle, width) { low = middle } else { high = middle - 1 }
+            }
+            count = low.min(window.len());
+        }
+    }
+    let mut notes = answer.notes.clone();
+    if !table.dropped().is_empty() {
+        cut = true;
+        notes.push(format!("Columns left out for room: {}.", table.dropped().join(", ")));
+    }
+    if width != WIDE {
+        cut = true;
+        notes.push("Long cells are shortened.".into());
+    }
+    let total = answer.total.unwrap_or(0).max(rows.len() as u64);
+    let shown = offset + count;
+    let next = (shown < rows.len()).then_some(shown);
+    let mut body = head;
+    push_paragraph(&mut body, &table.text(count, width));
+    if window.is_empty() && answer.facts.is_none() && answer.text.is_none() {
+        push_paragraph(&mut body, if offset == 0 { "Nothing found." } else { "No more rows." });
+    }
+    if next.is_some() || offset > 0 || total > rows.len() as u64 {
+        notes.insert(0, format!("Rows {} to {shown} of {total}.", (offset + 1).min(shown)));
+    }
+    let (structured_rows, common) = table.structured(window, count, width);
+    let mut structured = Map::new();
+    structured.insert("rows".into(), structured_rows.into());
+    if !common.is_empty() {
+        structured.insert("common".into(), common.into());
+    }
+    structured.insert("total".into(), total.into());
+    if let Some(facts) = facts {
+        structured.insert("facts".into(), facts);
+    }
+    push_notes(&mut body, &mut structured, &notes);
+    Fitted { text: body, structured: Some(structured.into()), next, cut }
+}
+
+fn fit_facts(answer: &Answer, budget: usize) -> Fitted {
+    let (mut body, facts, cut) = head(answer, budget);
+    let mut structured = match facts {
+        Some(Value::Object(facts)) => Some(facts),
+        _ => None,
+    };
+    push_notes(&mut body, structured.as_mut().unwrap_or(&mut Map::new()), &answer.notes);
+    Fitted { text: body, structured: structured.map(Value::Object), next: None, cut }
+}
+
+/// The part above the rows: the tool's own text, or its facts line by line.
+fn head(answer: &Answer, budget: usize) -> (String, Option<Value>, bool) {
+    let mut cut = false;
+    let facts = answer.facts.as_ref().map(|facts| {
+        let (facts, pruned) = prune(facts, budget);
+        cut |= pruned;
+        facts
+    });
+    let text = match (&answer.text, &facts) {
+        (Some(text), _) => {
+            let (text, shortened) = cut_lines(text, budget);
+            cut |= shortened;
+            text
+        }
+        (None, Some(facts)) => text::lines(facts),
+        (None, None) => String::new(),
+    };
+    (text, facts, cut)
+}
+
+/// Whole lines from the top, as many as fit.
+fn cut_lines(text: &str, budget: usize) -> (String, bool) {
+    if tokens(text) <= budget {
+        return (text.to_owned(), false);
+    }
+    let mut kept = String::new();
+    let mut spent = 0;
+    for line in text.lines() {
+        spent += tokens(line) + 1;
+        if spent > budget {
+            let room = budget.saturating_sub(spent - tokens(line));
+            kept.extend(line.chars().take(room * 2));
+            break;
+        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept.push('…');
+    (kept, true)
+}
+
+/// Shortens lists and texts inside a value, more and more, until it fits.
+fn prune(value: &Value, budget: usize) -> (Value, bool) {
+    let fits = |value: &Value| tokens(&value.to_string()) <= budget;
+    if fits(value) {
+        return (value.clone(), false);
+    }
+    let mut pruned = value.clone();
+    for (items, characters) in [(200, 4_000), (100, 1_000), (50, 400), (20, 200), (10, 120), (5, 80), (3, 40), (1, 20)]
+    {
+        shorten(&mut pruned, items, characters);
+        if fits(&pruned) {
+            break;
+        }
+    }
+    (pruned, true)
+}
+
+fn shorten(value: &mut Value, items: usize, characters: usize) {
+    match value {
+        Value::String(text) if text.chars().count() > characters => {
+            *text = text.chars().take(characters.saturating_sub(1)).chain(['…']).collect();
+        }
+        Value::Array(list) => {
+            list.truncate(items);
+            list.iter_mut().for_each(|value| shorten(value, items, characters));
+        }
+        Value::Object(map) => map.values_mut().for_each(|value| shorten(value, items, characters)),
+        _ => {}
+    }
+}
+
+fn push_paragraph(body: &mut String, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    if !body.is_empty() {
+        body.push_str("\n\n");
+    }
+    body.push_str(text);
+}
+
+fn push_notes(body: &mut String, structured: &mut Map<String, Value>, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    push_paragraph(body, &notes.join("\n"));
+    structured.insert("notes".into(), notes.into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(count: usize) -> Answer {
+        let rows = (0..count)
+            .map(|n| {
+                let row = json!({"name": format!("pod-{n}"), "state": "Running", "node": format!("node-{}", n % 7),
+                    "restarts": n, "image": format!("registry.example/app:{}", "f".repeat(50 + n % 3))});
+                row.as_object().unwrap().clone()
+            })
+            .collect();
+        Answer { rows: Some(rows), ..Answer::default() }
+    }
+
+    fn page(offset: usize, limit: usize, max_tokens: usize) -> Page {
+        Page { offset, limit, max_tokens }
+    }
+
+    #[test]
+    fn an_answer_keeps_to_its_budget_and_all_rows_are_reached_page_by_page() {
+        for max_tokens in [400, 1_000, 4_000] {
+            let mut offset = 0;
+            let mut seen = Vec::new();
+            loop {
+                let fitted = fit(&mut answer(300), page(offset, 100, max_tokens));
+                let structured = fitted.structured.unwrap();
+                assert!(tokens(&fitted.text) <= max_tokens, "{}", tokens(&fitted.text));
+                assert!(tokens(&structured.to_string()) <= max_tokens, "{}", tokens(&structured.to_string()));
+                seen.extend(structured["rows"].as_array().unwrap().iter().map(|row| row["name"].clone()));
+                match fitted.next {
+                    Some(next) => offset = next,
+                    None => break,
+                }
+            }
+            assert_eq!(seen, (0..300).map(|n| json!(format!("pod-{n}"))).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn facts_too_large_for_the_budget_are_pruned_and_said_so() {
+        let facts = json!({"config": "line\n".repeat(5_000), "flags": vec!["x"; 5_000]});
+        let fitted = fit(&mut Answer { facts: Some(facts), ..Answer::default() }, page(0, 10, 1_000));
+        assert!(fitted.cut);
+        assert!(tokens(&fitted.text) <= 1_000 && tokens(&fitted.structured.unwrap().to_string()) <= 1_000);
+    }
+
+    #[test]
+    fn an_empty_table_says_so() {
+        assert_eq!(fit(&mut answer(0), page(0, 10, 1_000)).text, "Nothing found.");
+        assert_eq!(fit(&mut answer(3), page(3, 10, 1_000)).text, "No more rows.\n\nRows 3 to 3 of 3.");
+    }
+}

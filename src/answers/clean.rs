@@ -1,0 +1,72 @@
+//! Text of backends is data: nothing in it may steer a terminal, a reader's eye or a model.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// Whether a character shows nothing, or changes how others are shown (Unicode TR36 §3, TR9 §2).
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+fn is_bad(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t') || is_hidden(c)
+}
+
+/// Text without control and direction characters; line breaks and tabs stay.
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let text = strip_escapes(text);
+    Cow::Owned(text.chars().filter(|c| !is_bad(*c)).collect())
+}
+
+/// Drops terminal sequences (ECMA-48 §5.4) whole, so that no `[31m` stays behind.
+fn strip_escapes(text: &str) -> String {
+    let mut stripped = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\u{1B}' {
+            stripped.push(c);
+        } else if chars.next_if_eq(&'[').is_some() {
+            while chars.next_if(|c| matches!(c, '\u{20}'..='\u{3F}')).is_some() {}
+            chars.next_if(|c| matches!(c, '\u{40}'..='\u{7E}'));
+        }
+    }
+    stripped
+}
+
+/// Cleans every text and key in a value, in place.
+pub(super) fn clean_value(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(cleaned) = clean(text) {
+                *text = cleaned;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(clean_value),
+        Value::Object(map) => {
+            if map.keys().any(|key| key.chars().any(is_bad)) {
+                *map = std::mem::take(map).into_iter().map(|(key, value)| (clean(&key).into_owned(), value)).collect();
+            }
+            map.values_mut().for_each(clean_value);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_direction_and_terminal_sequences_go_and_line_breaks_stay() {
+        assert_eq!(clean("plain ✓ äöü\n\tline"), "plain ✓ äöü\n\tline");
+        assert_eq!(clean("\u{1B}[31;1mred\u{1B}[0m \u{202E}evil\u{2066}\u{0}\u{E0041}"), "red evil");
+        assert_eq!(clean("\u{1B}"), "");
+    }
+}

@@ -1,0 +1,64 @@
+//! How an answer is made short and safe: tables, budgets, cursors.
+
+mod budget;
+mod clean;
+mod cursor;
+pub mod redact;
+mod table;
+mod text;
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value};
+
+pub use budget::{Fitted, fit, tokens};
+pub use clean::clean;
+pub use cursor::{Place, digest};
+
+/// One row of a table.
+pub type Row = Map<String, Value>;
+
+/// How rows of several instances are brought into one order.
+pub type Order = fn(&Row, &Row) -> Ordering;
+
+/// What a tool found, before it is cut to the caller's budget.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// A table, which can be paged.
+    pub rows: Option<Vec<Row>>,
+    /// The order of the rows, to merge several tables.
+    pub order: Option<Order>,
+    /// Rows that exist where the backend gave fewer.
+    pub total: Option<u64>,
+    /// Things that are true of the whole: counts, totals, one object.
+    pub facts: Option<Value>,
+    /// Text that is easier to read than the facts laid out line by line.
+    pub text: Option<String>,
+    /// What was left out, warnings of the backend, advice.
+    pub notes: Vec<String>,
+    /// Content blocks that are no text, as MCP's `ContentBlock`.
+    pub blocks: Vec<Value>,
+    /// A structured result to hand out as it is.
+    pub structured: Option<Value>,
+    /// Whether this tells of a failure.
+    pub failed: bool,
+}
+
+impl Answer {
+    /// Words only.
+    #[must_use]
+    pub fn words(text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..Self::default() }
+    }
+}
+
+/// The part of an answer that a caller asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Rows to pass over.
+    pub offset: usize,
+    /// Rows to show at most.
+    pub limit: usize,
+    /// Tokens to use at most.
+    pub max_tokens: usize,
+}

@@ -1,0 +1,245 @@
+//! Rows as a table: a header, one line a row, what all rows share stated once.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::Row;
+use super::text::{is_empty, scalar_text};
+
+/// Columns that are kept whatever the budget.
+const FEWEST_COLUMNS: usize = 3;
+
+/// Rows with one level of objects spread into columns, and shared values taken out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    /// Column names, in the order of their first appearance.
+    columns: Vec<String>,
+    /// What all rows have in common.
+    common: Vec<(String, Value)>,
+    rows: Vec<Map<String, Value>>,
+    dropped: Vec<String>,
+}
+
+impl Table {
+    pub(super) fn new(rows: &[Row]) -> Self {
+        let rows: Vec<_> = rows.iter().map(flat).collect();
+        let mut columns: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
+        for row in &rows {
+            for (name, value) in row {
+                if !is_empty(value) && seen.insert(name.clone()) {
+                    columns.push(name.clone());
+                }
+            }
+        }
+        let mut common = Vec::new();
+        if let [first, rest @ ..] = rows.as_slice()
+            && !rest.is_empty()
+        {
+            columns.retain(|name| {
+                let value = first.get(name);
+                let shared = value.is_some() && rest.iter().all(|row| row.get(name) == value);
+                if shared && let Some(value) = value {
+                    common.push((name.clone(), value.clone()));
+                }
+                !shared
+            });
+            // Rows that are all equal still need something to show.
+            if columns.is_empty() {
+                columns = common.drain(..).map(|(name, _)| name).collect();
+            }
+        }
+        Self { columns, common, rows, dropped: Vec::new() }
+    }
+
+    /// Whether a column can go. The last go first: tools put the telling ones in front.
+    pub(super) fn drop_column(&mut self) -> bool {
+        if self.columns.len() <= FEWEST_COLUMNS {
+            return false;
+        }
+        self.dropped.extend(self.columns.pop());
+        true
+    }
+
+    pub(super) fn dropped(&self) -> &[String] {
+        &self.dropped
+    }
+
+    /// The first `count` rows as text, cells at most `width` characters.
+    pub(super) fn text(&self, count: usize, width: usize) -> String {
+        let mut text = String::new();
+        if !self.common.is_empty() {
+            text.push_str("all: ");
+            let common: Vec<_> =
+                self.common.iter().map(|(name, value)| format!("{name}={}", cell(value, width.max(60)))).collect();
+            text.push_str(&common.join("  "));
+            text.push('\n');
+        }
+        match &self.rows[..count.min(self.rows.len())] {
+            [] => {}
+            [row] if self.rows.len() == 1 => {
+                for name in &self.columns {
+                    text.push_str(&format!(
+                        "{name}: {}\n",
+                        cell(row.get(name).unwrap_or(&Value::Null), width.max(200))
+                    ));
+                }
+            }
+            rows => {
+                let mut lines = vec![self.columns.clone()];
+                lines.extend(rows.iter().map(|row| {
+                    self.columns
+                        .iter()
+                        .map(|name| {
+                            row.get(name).filter(|value| !is_empty(value)).map_or("-".into(), |v| cell(v, width))
+                        })
+                        .collect()
+                }));
+                align(&mut text, &lines);
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    /// The first `count` rows, typed, without what is common or dropped; and what is common.
+    pub(super) fn structured(&self, rows: &[Row], count: usize, width: usize) -> (Vec<Value>, Map<String, Value>) {
+        let hidden: HashSet<&str> =
+            self.common.iter().map(|(name, _)| name.as_str()).chain(self.dropped.iter().map(String::as_str)).collect();
+        let rows = rows.iter().take(count).map(|row| Value::Object(without(row, &hidden, width))).collect();
+        (rows, self.common.iter().cloned().collect())
+    }
+}
+
+fn without(row: &Row, hidden: &HashSet<&str>, width: usize) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (name, value) in row {
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                let inner: Map<_, _> = inner
+                    .iter()
+                    .filter(|(key, value)| !hidden.contains(inner_name(row, key, name).as_str()) && !value.is_null())
+                    .map(|(key, value)| (key.clone(), short(value, width)))
+                    .collect();
+                kept.insert(name.clone(), Value::Object(inner));
+            }
+            _ if hidden.contains(name.as_str()) || value.is_null() => {}
+            _ => {
+                kept.insert(name.clone(), short(value, width));
+            }
+        }
+    }
+    kept
+}
+
+fn short(value: &Value, width: usize) -> Value {
+    match value {
+        Value::String(text) if text.chars().count() > width => Value::String(cut(text, width)),
+        other => other.clone(),
+    }
+}
+
+/// A row with the entries of its objects as columns of their own.
+fn flat(row: &Row) -> Row {
+    let mut flat = Map::new();
+    for (name, value) in row {
+        match value {
+            Value::Object(inner) => {
+                for (key, value) in inner {
+                    flat.insert(inner_name(row, key, name), value.clone());
+                }
+            }
+            _ => {
+                flat.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    flat
+}
+
+fn inner_name(row: &Row, key: &str, outer: &str) -> String {
+    let taken = row.get(key).is_some_and(|value| !value.is_object());
+    if taken { format!("{outer}.{key}") } else { key.to_owned() }
+}
+
+fn cell(value: &Value, width: usize) -> String {
+    let text = scalar_text(value);
+    let text = if text.contains(['\n', '\t']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text };
+    cut(&text, width)
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+fn align(text: &mut String, lines: &[Vec<String>]) {
+    let columns = lines.first().map_or(0, Vec::len);
+    let widths: Vec<usize> =
+        (0..columns).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    for line in lines {
+        for (column, value) in line.iter().enumerate() {
+            text.push_str(value);
+            if column + 1 < columns {
+                let padding = widths[column] - value.chars().count() + 2;
+                text.extend(std::iter::repeat_n(' ', padding));
+            }
+        }
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rows(value: &Value) -> Vec<Row> {
+        value.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect()
+    }
+
+    #[test]
+    fn what_all_rows_share_is_stated_once_and_the_rest_is_aligned() {
+        let rows = rows(&json!([
+            {"labels": {"job": "api", "pod": "api-1"}, "value": 1.5, "note": null},
+            {"labels": {"job": "api", "pod": "api-22"}, "value": 2},
+        ]));
+        let table = Table::new(&rows);
+        insta::assert_snapshot!(table.text(9, 60), @r"
+        all: job=api
+        pod     value
+        api-1   1.5
+        api-22  2
+        ");
+        let (structured, common) = table.structured(&rows, 1, 60);
+        assert_eq!(structured, [json!({"labels": {"pod": "api-1"}, "value": 1.5})]);
+        assert_eq!(Value::Object(common), json!({"job": "api"}));
+    }
+
+    #[test]
+    fn one_row_is_shown_as_lines_and_long_cells_are_cut() {
+        let table = Table::new(&rows(&json!([{"name": "a", "text": "x".repeat(300), "labels": {"name": "b"}}])));
+        let text = table.text(1, 10);
+        assert!(text.starts_with("name: a\ntext: xxx"), "{text}");
+        assert!(text.ends_with("…\nlabels.name: b"), "{text}");
+    }
+
+    #[test]
+    fn columns_go_from_the_right_but_three_stay() {
+        let mut table = Table::new(&rows(&json!([{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 2, "b": 2, "c": 2, "d": 2}])));
+        assert!(table.drop_column());
+        assert!(!table.drop_column());
+        assert_eq!(table.dropped(), ["d"]);
+        insta::assert_snapshot!(table.text(2, 9), @r"
+        a  b  c
+        1  1  1
+        2  2  2
+        ");
+    }
+}

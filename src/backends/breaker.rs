@@ -1,0 +1,85 @@
+//! Leaves a backend alone for a while when it keeps failing.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Opens after some failures in a row; after a pause lets one request through to see.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    failures: u32,
+    pause: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    in_a_row: u32,
+    /// Closed to all but one request at a time from here on.
+    until: Option<Instant>,
+    reason: String,
+}
+
+impl Breaker {
+    pub(super) fn new(failures: u32, pause: Duration) -> Self {
+        Self { failures: failures.max(1), pause, state: Mutex::default() }
+    }
+
+    /// Whether a request may be made now; if not, why, and how long until the next try.
+    pub(super) fn allow(&self) -> Result<(), (String, Duration)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match state.until {
+            Some(until) if now < until => Err((state.reason.clone(), until - now)),
+            Some(_) => {
+                // This one tries; the others go on waiting until it is known how it went.
+                state.until = Some(now + self.pause);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn succeeded(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.in_a_row > 0 || state.until.is_some() {
+            *state = State::default();
+        }
+    }
+
+    pub(super) fn failed(&self, reason: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.in_a_row = state.in_a_row.saturating_add(1);
+        reason.clone_into(&mut state.reason);
+        if state.in_a_row >= self.failures {
+            state.until = Some(Instant::now() + self.pause);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_a_success_closes_it() {
+        let breaker = Breaker::new(2, Duration::from_secs(60));
+        breaker.failed("refused");
+        breaker.succeeded();
+        breaker.failed("refused");
+        assert!(breaker.allow().is_ok());
+        breaker.failed("refused");
+        assert_eq!(breaker.allow().unwrap_err().0, "refused");
+        breaker.succeeded();
+        assert!(breaker.allow().is_ok());
+    }
+
+    #[test]
+    fn after_the_pause_one_request_at_a_time_may_try() {
+        let breaker = Breaker::new(1, Duration::ZERO);
+        breaker.failed("refused");
+        assert!(breaker.allow().is_ok());
+        let breaker = Breaker { pause: Duration::from_secs(60), ..breaker };
+        assert!(breaker.allow().is_ok());
+        assert!(breaker.allow().is_err());
+    }
+}

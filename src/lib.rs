@@ -1,0 +1,27 @@
+//! One MCP endpoint for an organisation's cloud-native infrastructure.
+//!
+//! The modules stand in the order in which a call passes them; each may use those below it, never those above.
+
+pub mod tools;
+
+pub mod toolkit;
+
+pub mod rights;
+
+pub mod backends;
+
+pub mod answers;
+
+pub mod store;
+
+pub mod telemetry;
+
+pub mod secrets;
+
+pub mod call;
+
+pub mod caller;
+
+pub mod error;
+
+pub mod yaml;

@@ -1,0 +1,268 @@
+//! The embedded home of the store: one process, nothing on disk.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Condition, Numbered, Store, Subscription};
+use crate::error::{Error, Result};
+
+/// Messages that may wait for one listener before it is cut off.
+const BACKLOG: usize = 256;
+
+/// How often expired keys are swept, at most.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All state in this process, bounded by a number of bytes.
+#[derive(Debug)]
+pub struct Memory {
+    most_bytes: usize,
+    keys: Mutex<Keys>,
+    channels: Mutex<HashMap<String, Vec<mpsc::Sender<Bytes>>>>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    entries: HashMap<String, Entry>,
+    /// Keys by when they expire, so that a sweep touches only those.
+    expiries: BTreeMap<(Instant, u64), String>,
+    bytes: usize,
+    serial: u64,
+    swept: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    content: Content,
+    expires: (Instant, u64),
+}
+
+#[derive(Debug)]
+enum Content {
+    Value(Bytes),
+    Log { last: u64, entries: VecDeque<Bytes> },
+}
+
+impl Content {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Value(value) => value.len(),
+            Self::Log { entries, .. } => entries.iter().map(Bytes::len).sum(),
+        }
+    }
+}
+
+impl Memory {
+    /// An empty store that refuses new values above `most_bytes`.
+    #[must_use]
+    pub fn new(most_bytes: usize) -> Self {
+        let keys =
+            Keys { entries: HashMap::new(), expiries: BTreeMap::new(), bytes: 0, serial: 0, swept: Instant::now() };
+        Self { most_bytes, keys: Mutex::new(keys), channels: Mutex::new(HashMap::new()) }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        // A panic elsewhere leaves the maps whole: every change below is complete before the next line can panic.
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.sweep();
+        keys
+    }
+}
+
+/// What a key costs besides its content: its name, twice, and the nodes of two maps.
+fn overhead(key: &str) -> usize {
+    2 * key.len() + 160
+}
+
+impl Keys {
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.swept) < SWEEP_INTERVAL {
+            return;
+        }
+        self.swept = now;
+        while let Some(first) = self.expiries.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            let key = first.get().clone();
+            self.remove(&key);
+        }
+    }
+
+    fn live(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key).filter(|entry| entry.expires.0 > Instant::now())
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.expiries.remove(&entry.expires);
+        self.bytes = self.bytes.saturating_sub(entry.content.bytes() + overhead(key));
+        Some(entry)
+    }
+
+    fn set(&mut self, key: &str, content: Content, ttl: Duration, most_bytes: usize) -> Result<()> {
+        self.remove(key);
+        let bytes = content.bytes() + overhead(key);
+        if self.bytes + bytes > most_bytes {
+            return Err(Error::Unavailable(
+                "the embedded store is full; raise `store.memory.most_bytes`, or use fewer sessions".into(),
+            ));
+        }
+        self.serial += 1;
+        let expires = (Instant::now() + ttl, self.serial);
+        self.bytes += bytes;
+        self.expiries.insert(expires, key.to_owned());
+        self.entries.insert(key.to_owned(), Entry { content, expires });
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.keys().live(key).and_then(|entry| match &entry.content {
+            Content::Value(value) => Some(value.clone()),
+            Content::Log { .. } => None,
+        }))
+    }
+
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration, condition: Condition) -> Result<bool> {
+        let mut keys = self.keys();
+        let holds = match (&condition, keys.live(key).map(|entry| &entry.content)) {
+            (Condition::Always, _) | (Condition::Absent, None) => true,
+            (Condition::Is(expected), Some(Content::Value(value))) => expected == value,
+            _ => false,
+        };
+        if holds {
+            keys.set(key, Content::Value(value), ttl, self.most_bytes)?;
+        }
+        Ok(holds)
+    }
+
+    async fn touch(&self, key: &str, ttl: Duration) -> Result<bool> {
+        let mut keys = self.keys();
+        if keys.live(key).is_none() {
+            return Ok(false);
+        }
+        keys.serial += 1;
+        let expires = (Instant::now() + ttl, keys.serial);
+        let keys = &mut *keys;
+        if let Some(entry) = keys.entries.get_mut(key) {
+            keys.expiries.remove(&entry.expires);
+            entry.expires = expires;
+            keys.expiries.insert(expires, key.to_owned());
+        }
+        Ok(true)
+    }
+
+    async fn remove(&self, key: &str) -> Result<bool> {
+        let mut keys = self.keys();
+        let live = keys.live(key).is_some();
+        keys.remove(key);
+        Ok(live)
+    }
+
+    async fn append(&self, key: &str, entry: Bytes, keep: usize, ttl: Duration) -> Result<u64> {
+        let mut keys = self.keys();
+        let live = keys.live(key).is_some();
+        let (mut last, mut entries) = match keys.remove(key) {
+            Some(Entry { content: Content::Log { last, entries }, .. }) if live => (last, entries),
+            _ => (0, VecDeque::new()),
+        };
+        last += 1;
+        entries.push_back(entry);
+        while entries.len() > keep.max(1) {
+            entries.pop_front();
+        }
+        keys.set(key, Content::Log { last, entries }, ttl, self.most_bytes)?;
+        Ok(last)
+    }
+
+    async fn read(&self, key: &str, after: u64) -> Result<Option<Vec<Numbered>>> {
+        Ok(self.keys().live(key).and_then(|entry| match &entry.content {
+            Content::Value(_) => None,
+            Content::Log { last, entries } => {
+                let first = last + 1 - entries.len() as u64;
+                Some((first..).zip(entries.iter().cloned()).filter(|(number, _)| *number > after).collect())
+            }
+        }))
+    }
+
+    async fn publish(&self, channel: &str, message: Bytes) -> Result<usize> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(listeners) = channels.get_mut(channel) else { return Ok(0) };
+        listeners.retain(|listener| listener.try_send(message.clone()).is_ok());
+        let count = listeners.len();
+        if count == 0 {
+            channels.remove(channel);
+        }
+        Ok(count)
+    }
+
+    async fn subscribe(&self, channel: &str) -> Result<Subscription> {
+        let (sender, messages) = mpsc::channel(BACKLOG);
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = channels.entry(channel.to_owned()).or_default();
+        listeners.retain(|listener| !listener.is_closed());
+        listeners.push(sender);
+        Ok(Subscription { messages })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_value_is_put_only_where_its_condition_holds() {
+        let store = Memory::new(1 << 20);
+        let value = |text: &'static str| Bytes::from_static(text.as_bytes());
+        assert!(store.put("k", value("one"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(!store.put("k", value("two"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(!store.put("k", value("two"), MINUTE, Condition::Is(value("other"))).await.unwrap());
+        assert!(store.put("k", value("two"), MINUTE, Condition::Is(value("one"))).await.unwrap());
+        assert_eq!(store.get("k").await.unwrap(), Some(value("two")));
+    }
+
+    #[tokio::test]
+    async fn an_expired_key_is_gone_and_its_bytes_are_free_again() {
+        let store = Memory::new(400);
+        assert!(store.put("k", Bytes::from(vec![0; 200]), Duration::ZERO, Condition::Always).await.unwrap());
+        assert_eq!(store.get("k").await.unwrap(), None);
+        assert!(store.put("k", Bytes::from(vec![0; 200]), MINUTE, Condition::Absent).await.unwrap());
+        assert!(store.put("l", Bytes::from(vec![0; 200]), MINUTE, Condition::Absent).await.is_err());
+        assert!(store.remove("k").await.unwrap());
+        assert!(store.put("l", Bytes::from(vec![0; 200]), MINUTE, Condition::Absent).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_log_keeps_its_last_entries_and_their_numbers() {
+        let store = Memory::new(1 << 20);
+        for entry in ["a", "b", "c"] {
+            store.append("log", entry.into(), 2, MINUTE).await.unwrap();
+        }
+        assert_eq!(store.read("log", 0).await.unwrap().unwrap(), [(2, "b".into()), (3, "c".into())]);
+        assert_eq!(store.read("log", 2).await.unwrap().unwrap(), [(3, "c".into())]);
+        assert_eq!(store.read("none", 0).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_message_reaches_those_who_listen_and_a_dropped_listener_is_forgotten() {
+        let store = Memory::new(1 << 20);
+        let mut first = store.subscribe("c").await.unwrap();
+        let second = store.subscribe("c").await.unwrap();
+        drop(second);
+        assert_eq!(store.publish("c", "hello".into()).await.unwrap(), 1);
+        assert_eq!(first.next().await, Some("hello".into()));
+        drop(first);
+        assert_eq!(store.publish("c", "hello".into()).await.unwrap(), 0);
+        assert!(store.channels.lock().unwrap().is_empty());
+    }
+}

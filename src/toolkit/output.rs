@@ -1,0 +1,208 @@
+//! What tools return, and how it becomes an answer.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::schema;
+use crate::answers::{Answer, Order, Row};
+use crate::error::{Error, Result};
+
+/// Something that a tool returns.
+pub trait Output: Send {
+    /// The schema of the structured result, for tools that have one.
+    #[must_use]
+    fn schema() -> Option<Map<String, Value>>;
+
+    /// The answer to be cut to the caller's budget.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a value has no JSON form.
+    fn into_answer(self) -> Result<Answer>;
+}
+
+/// A table of rows, with facts about the whole.
+///
+/// Columns are the fields of the rows in their order; fields that hold a map become a column for each of its keys. Put
+/// the telling ones in front: the last ones are dropped first when room is short.
+#[derive(Clone, Debug)]
+pub struct Listing<R> {
+    /// The rows, in order.
+    pub rows: Vec<R>,
+    /// Rows that exist, where the backend gave fewer.
+    pub total: Option<u64>,
+    /// Counts and totals, shown above the table.
+    pub facts: Map<String, Value>,
+    /// Warnings, what was left out, advice; a sentence each.
+    pub notes: Vec<String>,
+    /// How the rows of several instances are merged; one after the other when absent.
+    pub order: Option<Order>,
+}
+
+impl<R> Listing<R> {
+    /// Rows, and nothing to say about them.
+    #[must_use]
+    pub fn new(rows: Vec<R>) -> Self {
+        Self { rows, total: None, facts: Map::new(), notes: Vec::new(), order: None }
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says how rows are ordered, here and when those of several instances come together.
+    #[must_use]
+    pub fn ordered(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+}
+
+impl<R: Serialize + JsonSchema + Send> Output for Listing<R> {
+    fn schema() -> Option<Map<String, Value>> {
+        let mut row = schema::of::<R>();
+        row.remove("required");
+        if let Some(Value::Object(properties)) = row.get_mut("properties") {
+            properties.shift_insert(
+                0,
+                "instance".into(),
+                json!({"type": "string", "description": "Which instance the row is from, when several were asked."}),
+            );
+            properties.values_mut().for_each(open);
+        }
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "rows": {"type": "array", "items": row},
+                "common": {"type": "object", "description": "What all rows share; left out of the rows."},
+                "total": {"type": "integer", "description": "Rows that there are."},
+                "facts": {"type": "object", "description": "What is true of the whole."},
+                "notes": {"type": "array", "items": {"type": "string"}, "description": "Warnings, and what was left out."},
+                "cursor": {"type": "string", "description": "Repeat the call with it for the next page."},
+                "whole": {"type": "string", "description": "Resource with the whole answer."}
+            },
+            "required": ["rows", "total"]
+        });
+        as_map(schema)
+    }
+
+    fn into_answer(self) -> Result<Answer> {
+        let mut rows = self
+            .rows
+            .into_iter()
+            .map(|row| match serde_json::to_value(row) {
+                Ok(Value::Object(row)) => Ok(row),
+                Ok(other) => Err(Error::internal(format!("a row is not an object: {other}"))),
+                Err(error) => Err(Error::internal(error)),
+            })
+            .collect::<Result<Vec<Row>>>()?;
+        if let Some(order) = self.order {
+            rows.sort_by(order);
+        }
+        Ok(Answer {
+            rows: Some(rows),
+            order: self.order,
+            total: self.total,
+            facts: (!self.facts.is_empty()).then(|| Value::Object(self.facts)),
+            notes: self.notes,
+            ..Answer::default()
+        })
+    }
+}
+
+/// Parts of a row may be cut away, so nothing inside is promised.
+fn open(schema: &mut Value) {
+    if let Value::Object(map) = schema {
+        map.remove("required");
+        map.remove("enum");
+        map.values_mut().for_each(open);
+    }
+}
+
+/// One thing, or several blocks of facts: laid out line by line.
+#[derive(Clone, Debug)]
+pub struct Facts<T> {
+    facts: T,
+    text: Option<String>,
+    notes: Vec<String>,
+}
+
+impl<T> Facts<T> {
+    /// Facts without notes.
+    #[must_use]
+    pub fn new(facts: T) -> Self {
+        Self { facts, text: None, notes: Vec::new() }
+    }
+
+    /// A text that reads better than the facts line by line, such as a tree. It must say the same.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+impl<T: Serialize + JsonSchema + Send> Output for Facts<T> {
+    fn schema() -> Option<Map<String, Value>> {
+        let mut schema = schema::of::<T>();
+        schema.remove("required");
+        schema.insert("type".into(), "object".into());
+        if let Value::Object(properties) = schema.entry("properties").or_insert_with(|| json!({})) {
+            properties.values_mut().for_each(open);
+            properties.insert("notes".into(), json!({"type": "array", "items": {"type": "string"}, "description": "Warnings, and what was left out."}));
+            properties
+                .insert("whole".into(), json!({"type": "string", "description": "Resource with the whole answer."}));
+        }
+        Some(schema)
+    }
+
+    fn into_answer(self) -> Result<Answer> {
+        let facts = serde_json::to_value(self.facts).map_err(Error::internal)?;
+        Ok(Answer { facts: Some(facts), text: self.text, notes: self.notes, ..Answer::default() })
+    }
+}
+
+/// Content blocks as they are, for tools that answer with images, sound or resources.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// `ContentBlock`s of MCP.
+    pub blocks: Vec<Value>,
+    /// The structured result.
+    pub structured: Option<Value>,
+    /// Whether they tell of a failure.
+    pub failed: bool,
+}
+
+impl Output for Content {
+    fn schema() -> Option<Map<String, Value>> {
+        None
+    }
+
+    fn into_answer(self) -> Result<Answer> {
+        Ok(Answer { blocks: self.blocks, structured: self.structured, failed: self.failed, ..Answer::default() })
+    }
+}
+
+fn as_map(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(map) => Some(map),
+        _ => None,
+    }
+}
