@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
+use crate::secrets::Signer;
 
 /// The shortest time between two progress notifications of one call.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,6 +37,8 @@ pub struct Context {
     pub cancelled: CancellationToken,
     /// What the client brought along when it was asked before.
     pub inputs: Inputs,
+    /// Signs what the client is to hand back.
+    pub signer: Arc<Signer>,
 }
 
 impl Context {
@@ -52,6 +55,7 @@ impl Context {
             outbox: Outbox::default(),
             cancelled: CancellationToken::new(),
             inputs: Inputs::default(),
+            signer: Arc::new(Signer::random()),
         }
     }
 

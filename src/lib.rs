@@ -2,6 +2,18 @@
 //!
 //! The modules stand in the order in which a call passes them; each may use those below it, never those above.
 
+pub mod edge;
+
+pub mod auth;
+
+pub mod session;
+
+pub mod mcp;
+
+pub mod dispatch;
+
+pub mod worker;
+
 pub mod tools;
 
 pub mod toolkit;
@@ -11,6 +23,8 @@ pub mod rights;
 pub mod backends;
 
 pub mod answers;
+
+pub mod changes;
 
 pub mod store;
 

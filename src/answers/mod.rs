@@ -6,6 +6,7 @@ mod cursor;
 pub mod redact;
 mod table;
 mod text;
+mod wholes;
 
 use std::cmp::Ordering;
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 pub use budget::{Fitted, fit, tokens};
 pub use clean::clean;
 pub use cursor::{Place, digest};
+pub use wholes::Wholes;
 
 /// One row of a table.
 pub type Row = Map<String, Value>;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
-use super::{Entry, Kind};
+use super::{Entry, Kind, schema};
 use crate::call::Context;
 use crate::caller::Effect;
 use crate::error::{Error, Result};
@@ -79,6 +79,8 @@ pub struct Described {
     pub schema: Map<String, Value>,
     /// Schema of its structured result.
     pub output_schema: Option<Map<String, Value>>,
+    /// Arguments that clients mirror in a header `Mcp-Param-…`: where they are (RFC 6901), and the name.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Described {
@@ -88,6 +90,7 @@ impl Described {
         schema.insert("additionalProperties".into(), false.into());
         Self {
             entry,
+            headers: schema::mirrored(&schema, ""),
             topic: topic.name,
             service: topic.service(),
             description: (entry.description)(),
@@ -179,7 +182,7 @@ impl Catalogue {
 
 /// Whether a tool is listed for a caller that can reach it.
 #[must_use]
-pub fn is_listed(tool: &Described, context: &Context) -> bool {
+pub(crate) fn is_listed(tool: &Described, context: &Context) -> bool {
     context.scope.toolsets.is_some() || context.scope.service.is_some() || tool.entry.policy.default_toolset
 }
 

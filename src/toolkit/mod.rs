@@ -5,6 +5,8 @@ mod catalogue;
 mod entry;
 mod output;
 mod policy;
+mod prompt;
+mod resource;
 pub mod schema;
 mod surroundings;
 
@@ -18,7 +20,9 @@ use serde_json::{Map, Value};
 pub use catalogue::{Catalogue, Described, Switches, Topic};
 pub use entry::{Entry, Kind, Run, fan_out, forward, tool};
 pub use output::{Content, Facts, Listing, Output};
-pub use policy::{Cost, Permission, Policy};
+pub use policy::{Cost, Permission, Policy, Task};
+pub use prompt::{Prompt, PromptEntry, prompt, user_message};
+pub use resource::{Contents, Listed, Resource, matches};
 pub use surroundings::{Handle, Surroundings};
 
 use crate::answers::Row;

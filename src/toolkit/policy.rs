@@ -32,6 +32,17 @@ pub enum Cost {
     Heavy,
 }
 
+/// Whether a call goes on as a task (the extension `io.modelcontextprotocol/tasks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// It is answered when it is done.
+    Never,
+    /// It becomes a task when it is not done at once and the client can wait for one.
+    May,
+    /// It is always a task; clients that cannot wait for one cannot call it.
+    Must,
+}
+
 /// Everything that is decided about a tool before it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -49,8 +60,8 @@ pub struct Policy {
     pub default_toolset: bool,
     /// The longest it may run; the server's default otherwise.
     pub longest: Option<Duration>,
-    /// Whether it may go on as a task when the client can wait for one.
-    pub task: bool,
+    /// Whether it goes on as a task when the client can wait for one.
+    pub task: Task,
 }
 
 impl Policy {
@@ -65,7 +76,7 @@ impl Policy {
             idempotent: true,
             default_toolset: false,
             longest: None,
-            task: false,
+            task: Task::Never,
         }
     }
 
@@ -133,7 +144,14 @@ impl Policy {
     /// May go on as a task when the client can wait for one.
     #[must_use]
     pub const fn may_be_task(mut self) -> Self {
-        self.task = true;
+        self.task = Task::May;
+        self
+    }
+
+    /// Is always a task.
+    #[must_use]
+    pub const fn must_be_task(mut self) -> Self {
+        self.task = Task::Must;
         self
     }
 }

@@ -29,6 +29,27 @@ pub fn description<T: JsonSchema>() -> String {
     schema.get("description").and_then(Value::as_str).unwrap_or_default().replace("\n\n", "\n")
 }
 
+/// The properties with an `x-mcp-header`, as JSON pointer and header name. Annotations that clients would refuse the tool
+/// for are not counted: only text, whole numbers and flags can be mirrored, under a name that is a token (RFC 9110 §5.6.2).
+#[must_use]
+pub fn mirrored(schema: &Map<String, Value>, path: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let Value::Object(property) = property else { continue };
+        let path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+        let simple = matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean"));
+        match property.get("x-mcp-header").and_then(Value::as_str) {
+            Some(header) if simple && is_token(header) => found.push((path, header.to_owned())),
+            _ => found.extend(mirrored(property, &path)),
+        }
+    }
+    found
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// Drops titles, number formats and `null` alternatives: an absent argument says the same.
 fn tidy(schema: &mut Value) {
     let Value::Object(object) = schema else {

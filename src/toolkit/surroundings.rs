@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Catalogue;
+use crate::answers::Wholes;
 use crate::backends::{Alertmanager, Backends, Prometheus, Web};
 use crate::call::Context;
+use crate::changes::Changes;
 use crate::error::Result;
 
 /// Everything that tools can reach.
@@ -14,6 +16,10 @@ pub struct Surroundings {
     pub backends: Arc<Backends>,
     /// The tools themselves.
     pub catalogue: Arc<Catalogue>,
+    /// Where changes are told.
+    pub changes: Changes,
+    /// Answers that were cut, whole.
+    pub wholes: Wholes,
 }
 
 /// What a tool reaches a backend with. It knows the caller, the instance, the deadline, and where progress goes.

@@ -1,0 +1,203 @@
+//! One call on its way to a tool: rights, confirmation, run, and the answer cut to size.
+
+mod confirm;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::answers::{self, Answer, Page, Place};
+use crate::call::Context;
+use crate::error::{Code, Error, Result};
+use crate::store::Shared;
+use crate::telemetry::metrics;
+use crate::toolkit::args::DEFAULT_TOKENS;
+use crate::toolkit::{Described, Kind, Surroundings};
+use crate::worker;
+
+/// What a client gets to see of an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// For people and models.
+    pub text: String,
+    /// The same, typed.
+    pub structured: Option<Value>,
+    /// Content blocks that are no text.
+    pub blocks: Vec<Value>,
+    /// Whether it tells of a failure.
+    pub failed: bool,
+}
+
+/// Brings calls to tools.
+#[derive(Debug)]
+pub struct Dispatch {
+    surroundings: Surroundings,
+    store: Shared,
+    default_timeout: Duration,
+}
+
+impl Dispatch {
+    /// Brings calls to the tools and backends of `surroundings`.
+    #[must_use]
+    pub fn new(surroundings: Surroundings, store: Shared, default_timeout: Duration) -> Self {
+        Self { surroundings, store, default_timeout }
+    }
+
+    /// What tools can reach.
+    #[must_use]
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    /// Calls a tool that the caller may call. A failure that the model can act on is an answer too.
+    ///
+    /// # Errors
+    /// [`Error::InputRequired`] to ask the client first, [`Error::Cancelled`], and [`Error::Internal`].
+    pub async fn call(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Shown> {
+        let started = Instant::now();
+        let (name, outcome) = match self.resolve(tool, arguments, context) {
+            Ok((tool, arguments)) => (tool.entry.name, self.run(tool, arguments, context).await),
+            Err(error) => (tool.entry.name, Err(error)),
+        };
+        let label = match &outcome {
+            Ok(shown) if shown.failed => "failed",
+            Ok(_) => "ok",
+            Err(error) => error.code().label(),
+        };
+        metrics::TOOL_CALLS.with_label_values(&[name, label]).inc();
+        metrics::TOOL_SECONDS.with_label_values(&[name]).observe(started.elapsed().as_secs_f64());
+        tracing::info!(
+            tool.name = name,
+            tool.outcome = label,
+            caller.issuer = context.caller.issuer,
+            caller.subject = context.caller.subject,
+            duration_ms = started.elapsed().as_millis(),
+            "tool call"
+        );
+        match outcome {
+            Err(error) if matches!(error.code(), Code::InputRequired | Code::Cancelled | Code::Internal) => Err(error),
+            Err(error) => Ok(Shown { text: error.to_string(), failed: true, ..Shown::default() }),
+            Ok(shown) => Ok(shown),
+        }
+    }
+
+    /// The tool that is really meant, with arguments whose names it knows.
+    fn resolve<'a>(
+        &'a self,
+        tool: &'a Described,
+        arguments: Map<String, Value>,
+        context: &Context,
+    ) -> Result<(&'a Described, Map<String, Value>)> {
+        tool.check_names(&arguments)?;
+        let Kind::Forward(target) = tool.entry.kind else { return Ok((tool, arguments)) };
+        let (name, arguments) = target(arguments)?;
+        let found = self.surroundings.catalogue.find(&name, context).filter(|tool| !tool.forwards());
+        let tool = found.ok_or_else(|| {
+            Error::NotFound(format!("there is no tool `{}` here; find one with `tools_search`", name.escape_debug()))
+        })?;
+        if tool.entry.policy.effect != crate::caller::Effect::Read {
+            return Err(Error::Forbidden(format!(
+                "`{name}` changes something, so it must be called under its own name: then a confirmation says what happens"
+            )));
+        }
+        tool.check_names(&arguments)?;
+        Ok((tool, arguments))
+    }
+
+    async fn run(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Shown> {
+        let identity = context.caller.identity();
+        let digest = answers::digest(&arguments);
+        let (place, context) = self.continued(tool, &arguments, &digest, &identity, context)?;
+        let page = page(tool, &arguments, place.as_ref());
+        let mut answer = match self.kept(place.as_ref(), &identity).await? {
+            Some(answer) => answer,
+            None => self.carry_out(tool, arguments, &context).await?,
+        };
+        let fitted = answers::fit(&mut answer, page);
+        let mut shown = Shown {
+            text: fitted.text,
+            structured: fitted.structured,
+            blocks: std::mem::take(&mut answer.blocks),
+            failed: answer.failed,
+        };
+        if fitted.cut || fitted.next.is_some() {
+            let known = place.and_then(|place| place.whole);
+            let whole = match known {
+                Some(known) => Some(known),
+                None => self.surroundings.wholes.keep(&answer, &identity).await,
+            };
+            let cursor = fitted.next.map(|offset| {
+                let place = Place { offset, now: context.now.as_millisecond(), whole: whole.clone() };
+                place.seal(&context.signer, &identity, tool.entry.name, &digest, context.now.as_second())
+            });
+            lead_on(&mut shown, cursor, whole);
+        }
+        Ok(shown)
+    }
+
+    /// The place of a cursor, and a context in which `now` is what it was on the first page.
+    fn continued(
+        &self,
+        tool: &Described,
+        arguments: &Map<String, Value>,
+        digest: &str,
+        identity: &str,
+        context: &Context,
+    ) -> Result<(Option<Place>, Context)> {
+        let mut context = context.clone();
+        let Some(Value::String(cursor)) = arguments.get("cursor") else { return Ok((None, context)) };
+        let now = context.now.as_second();
+        let place = Place::open(&context.signer, identity, tool.entry.name, digest, cursor, now)?;
+        if let Ok(first) = jiff::Timestamp::from_millisecond(place.now) {
+            context.now = first;
+        }
+        Ok((Some(place), context))
+    }
+
+    async fn kept(&self, place: Option<&Place>, identity: &str) -> Result<Option<Answer>> {
+        match place.and_then(|place| place.whole.as_deref()) {
+            Some(id) => self.surroundings.wholes.find(id, identity).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn carry_out(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Answer> {
+        let (arguments, dry_run) = confirm::check(tool, arguments, context, &self.store).await?;
+        let planned = dry_run.then(|| arguments.clone());
+        let mut answer = worker::run(tool, arguments, context, &self.surroundings, self.default_timeout).await?;
+        if let Some(arguments) = planned {
+            confirm::plan(tool, &arguments, context, &self.store, &mut answer).await?;
+        }
+        Ok(answer)
+    }
+}
+
+fn page(tool: &Described, arguments: &Map<String, Value>, place: Option<&Place>) -> Page {
+    let number = |name: &str| {
+        let given = arguments.get(name).and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok());
+        given.or_else(|| tool.default_of(name))
+    };
+    Page {
+        offset: place.map_or(0, |place| place.offset),
+        limit: number("limit").unwrap_or(usize::MAX),
+        max_tokens: number("max_tokens").unwrap_or(DEFAULT_TOKENS as usize),
+    }
+}
+
+/// Says where the rest is.
+fn lead_on(shown: &mut Shown, cursor: Option<String>, whole: Option<String>) {
+    let mut lines = Vec::new();
+    if let Some(cursor) = &cursor {
+        lines.push(format!("Next page: the same call with cursor \"{cursor}\"."));
+    }
+    let whole = whole.map(|id| format!("results://{id}"));
+    if let Some(uri) = &whole {
+        lines.push(format!("All of it, for 15 minutes: {uri}"));
+    }
+    shown.text.push('\n');
+    shown.text.push_str(&lines.join("\n"));
+    if let Some(Value::Object(structured)) = &mut shown.structured {
+        structured.extend(cursor.map(|cursor| ("cursor".to_owned(), Value::String(cursor))));
+        structured.extend(whole.map(|uri| ("whole".to_owned(), Value::String(uri))));
+    }
+}

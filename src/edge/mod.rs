@@ -1,0 +1,245 @@
+//! HTTP in, HTTP out; and standard input and output.
+
+mod events;
+mod origin;
+mod probes;
+mod reply;
+mod server;
+mod sse;
+mod stdio;
+mod streamable;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+pub use events::Frame;
+pub use server::Server;
+pub use stdio::serve as serve_stdio;
+
+use crate::auth::Authenticator;
+use crate::call::{Context, Outbox, Scope, Trace};
+use crate::caller::Caller;
+use crate::error::Error;
+use crate::mcp::{Engine, Fault, envelope, is_plain, is_traceparent};
+use crate::secrets::Signer;
+use crate::session::{Sessions, Streams};
+use crate::store;
+use crate::telemetry::metrics;
+
+/// The longest that anything may run; tools have shorter limits of their own.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
+
+/// How the server is reached.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on. Any address but loopback needs authentication.
+    pub listen: String,
+    /// Host names that clients use; needed where a browser could be led here under another name.
+    pub hosts: Vec<String>,
+    /// Origins of web pages that may use the server, for example `https://chat.example.org`.
+    pub origins: Vec<String>,
+    /// Bytes of one request.
+    pub most_body_bytes: usize,
+    /// Bytes of all headers of one request.
+    pub most_header_bytes: usize,
+    /// Connections at a time; more wait to be accepted.
+    pub most_connections: usize,
+    /// Seconds for a client to send the headers of a request, counted from the end of the one before.
+    pub header_timeout_seconds: u64,
+    /// Seconds for a client to send a body, and to take what is sent to it.
+    pub body_timeout_seconds: u64,
+    /// Seconds that running calls get when the server ends.
+    pub drain_seconds: u64,
+}
+
+/// Everything that a request can touch.
+#[derive(Debug)]
+pub struct Edge {
+    /// Answers requests.
+    pub engine: Arc<Engine>,
+    /// Sessions of the older revisions.
+    pub sessions: Sessions,
+    /// Streams of the older revisions.
+    pub streams: Streams,
+    /// Recognises callers.
+    pub authenticator: Authenticator,
+    /// Signs what clients hold for us.
+    pub signer: Arc<Signer>,
+    /// What replicas share.
+    pub store: store::Shared,
+    /// Set when the server ends.
+    pub draining: CancellationToken,
+    /// How the server is reached.
+    pub config: Config,
+}
+
+type Shared = Arc<Edge>;
+
+impl Edge {
+    /// The circumstances of a request.
+    fn context(&self, caller: Arc<Caller>, scope: Arc<Scope>, headers: &HeaderMap) -> Context {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let parent = header("traceparent").filter(|parent| is_traceparent(parent));
+        let state = header("tracestate").filter(|state| parent.is_some() && is_plain(state));
+        Context {
+            caller,
+            scope,
+            deadline: Instant::now() + LONGEST_CALL,
+            now: jiff::Timestamp::now(),
+            trace: Trace { parent: parent.map(str::to_owned), state: state.map(str::to_owned) },
+            client: crate::call::Client::default(),
+            outbox: Outbox::default(),
+            cancelled: CancellationToken::new(),
+            inputs: crate::call::Inputs::default(),
+            signer: self.signer.clone(),
+        }
+    }
+
+    /// The body of a request, if it comes in time and is not too large.
+    async fn body(&self, body: Body) -> Result<Bytes, Response> {
+        let limit = self.config.most_body_bytes;
+        let read = Limited::new(body, limit).collect();
+        let deadline = Duration::from_secs(self.config.body_timeout_seconds);
+        match tokio::time::timeout(deadline, read).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+                let message = format!("the body is larger than {limit} bytes");
+                let body = envelope::error(None, &Fault::invalid_request(message));
+                Err(reply::json(StatusCode::PAYLOAD_TOO_LARGE, body))
+            }
+            Ok(Err(_)) => Err(reply::empty(StatusCode::BAD_REQUEST)),
+            Err(_) => Err(reply::empty(StatusCode::REQUEST_TIMEOUT)),
+        }
+    }
+}
+
+/// All routes.
+fn routes(edge: Shared) -> Router {
+    let streamable = || post(streamable::post).get(streamable::get).delete(streamable::delete);
+    Router::new()
+        .route("/mcp", streamable())
+        .route("/mcp/{service}", streamable())
+        .route("/sse", get(sse::open))
+        .route("/messages", post(sse::message))
+        // The paths that clients of the product before this one have in their configuration.
+        .route("/api/{service}/streamable-http", streamable())
+        .route("/api/{service}/sse", get(sse::open))
+        .route("/api/{service}/sse/message", post(sse::message))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(metrics_for_callers))
+        .fallback(async || reply::error(Error::NotFound("there is nothing here; the MCP endpoint is /mcp".into())))
+        .method_not_allowed_fallback(async || reply::empty(StatusCode::METHOD_NOT_ALLOWED))
+        .with_state(edge)
+}
+
+/// Metrics name tools and backends, so they are for callers where there is authentication.
+async fn metrics_for_callers(State(edge): State<Shared>, headers: HeaderMap) -> Response {
+    match edge.authenticator.caller(&headers) {
+        Ok(_) => probes::text().await,
+        Err(error) => reply::error(error),
+    }
+}
+
+/// What happens to every request, from the outside in.
+async fn handle(edge: &Edge, rules: &origin::Rules, router: Router, request: Request<Body>) -> Response {
+    use tower::ServiceExt as _;
+
+    let origin = request.headers().get(ORIGIN).cloned();
+    let route = route_label(request.uri().path());
+    // Probes come from wherever the platform asks; everything else must mean this server, before it costs anything.
+    let probe = matches!(route, "/livez" | "/readyz");
+    let checked = if probe { Ok(()) } else { rules.check(request.headers(), request.uri()) };
+    let mut response = match checked {
+        Err(reason) => {
+            let body = envelope::error(None, &Fault::invalid_request(reason));
+            reply::json(StatusCode::FORBIDDEN, body)
+        }
+        Ok(()) if request.method() == Method::OPTIONS && origin.is_some() => {
+            let mut response = reply::empty(StatusCode::NO_CONTENT);
+            origin::preflight(response.headers_mut());
+            response
+        }
+        Ok(()) => router.oneshot(request).await.unwrap_or_else(|never| match never {}).into_response(),
+    };
+    let allowed = origin.filter(|_| response.status() != StatusCode::FORBIDDEN);
+    origin::finish(response.headers_mut(), allowed);
+    if edge.draining.is_cancelled() {
+        // The next request goes to another replica.
+        response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    metrics::HTTP_RESPONSES.with_label_values(&[route, response.status().as_str()]).inc();
+    response
+}
+
+/// The route of a path, for metrics: never the path itself, which callers choose.
+fn route_label(path: &str) -> &'static str {
+    match path {
+        "/mcp" => "/mcp",
+        "/livez" => "/livez",
+        "/readyz" => "/readyz",
+        "/metrics" => "/metrics",
+        "/sse" | "/messages" => "/sse",
+        _ if path.starts_with("/mcp/") => "/mcp/{service}",
+        _ if path.starts_with("/api/") => "/api/{service}",
+        _ => "other",
+    }
+}
+
+/// The part of the catalogue that a request is about; none where its path names something that is no service.
+fn scope(edge: &Edge, service: Option<&str>, query: Option<&str>, headers: &HeaderMap) -> Option<Arc<Scope>> {
+    let service = service.filter(|service| *service != "aggregate");
+    let known = |service: &str| {
+        edge.engine.dispatch().surroundings().catalogue.all().iter().any(|tool| tool.service == service)
+    };
+    if service.is_some_and(|service| !known(service)) {
+        return None;
+    }
+    let in_query = query.into_iter().flat_map(|query| url::form_urlencoded::parse(query.as_bytes()));
+    let toolsets = in_query.filter(|(name, _)| name == "toolsets").map(|(_, value)| value.into_owned()).next();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let toolsets = toolsets.or_else(|| header("x-mcp-toolsets").map(str::to_owned)).map(|names| {
+        let mut names: Vec<String> =
+            names.split(',').map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()).collect();
+        names.sort();
+        names.dedup();
+        names
+    });
+    let readonly = header("x-mcp-readonly").is_some_and(|value| !matches!(value.trim(), "" | "0" | "false"));
+    Some(Arc::new(Scope { service: service.map(str::to_owned), toolsets, readonly }))
+}
+
+/// What every endpoint of the protocol begins with: who calls, and what part of the catalogue is meant.
+fn enter(
+    edge: &Edge,
+    service: Option<Path<String>>,
+    RawQuery(query): RawQuery,
+    headers: &HeaderMap,
+) -> Result<Context, Response> {
+    let caller = edge.authenticator.caller(headers).map_err(reply::error)?;
+    let service = service.as_ref().map(|Path(service)| service.as_str());
+    let scope = scope(edge, service, query.as_deref(), headers).ok_or_else(|| {
+        reply::error(Error::NotFound("there is no such service here; /mcp has all of them".into()))
+    })?;
+    Ok(edge.context(caller, scope, headers))
+}
+
+/// Whether the body says that it is JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    })
+}

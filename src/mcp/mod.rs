@@ -1,0 +1,247 @@
+//! The protocol, stateless: a request in, an outcome out.
+
+mod completion;
+mod discover;
+pub mod envelope;
+mod era;
+mod fault;
+mod input;
+mod modern;
+mod prompts;
+mod resources;
+mod subscriptions;
+mod tasks;
+mod tools;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+pub use discover::Capabilities;
+pub use era::Revision;
+pub use fault::Fault;
+pub use modern::{RequestMeta, is_plain, is_traceparent};
+pub use subscriptions::Wanted;
+pub use tasks::EXTENSION as TASKS_EXTENSION;
+
+use crate::call::{Asked, Context};
+use crate::changes::Changes;
+use crate::dispatch::Dispatch;
+use crate::error::{Error, Result};
+use crate::store::Shared;
+use crate::toolkit::{PromptEntry, Resource};
+
+/// Keys of `_meta` that 2026-07-28 reserves (basic/index).
+pub mod meta {
+    /// The revision a request speaks.
+    pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+    /// What its client can do.
+    pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+    /// The least severe log messages it wants.
+    pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+    /// Who answers.
+    pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+    /// The listen request that a message belongs to.
+    pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+}
+
+/// How a server names itself.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// `Implementation` of the protocol: name, title, version.
+    pub implementation: Value,
+    /// What a model should know before it uses the server.
+    pub instructions: String,
+}
+
+/// What a server offers besides tools.
+#[derive(Clone, Debug, Default)]
+pub struct Offer {
+    /// Prompts, in the order of lists.
+    pub prompts: Vec<PromptEntry>,
+    /// Resources, in the order of lists.
+    pub resources: Vec<Arc<dyn Resource>>,
+    /// Whether tools, prompts and resources come and go while the server runs.
+    pub changing: bool,
+    /// Whether it sends log messages to clients that want them.
+    pub logging: bool,
+}
+
+/// A request of a client, whatever way it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The parameters: a JSON object as text, or nothing.
+    pub params: Bytes,
+    /// The revision it speaks.
+    pub revision: Revision,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With a result: a JSON object as text.
+    Complete(Bytes),
+    /// With questions that must be answered first.
+    InputRequired {
+        /// The result that asks, as 2026-07-28 words it.
+        result: Map<String, Value>,
+        /// The questions.
+        asked: Box<Asked>,
+    },
+    /// With a task that goes on.
+    Task(Map<String, Value>),
+}
+
+/// Answers requests.
+#[derive(Debug)]
+pub struct Engine {
+    identity: Identity,
+    offer: Offer,
+    dispatch: Arc<Dispatch>,
+    tasks: tasks::Tasks,
+    lists: tools::Lists,
+}
+
+impl Engine {
+    /// An engine over these tools, prompts and resources.
+    #[must_use]
+    pub fn new(identity: Identity, mut offer: Offer, dispatch: Arc<Dispatch>, store: Shared) -> Self {
+        let backends = &dispatch.surroundings().backends;
+        offer.prompts.retain(|prompt| prompt.services.is_empty() || prompt.services.iter().any(|name| backends.has(name)));
+        Self {
+            identity,
+            offer,
+            tasks: tasks::Tasks::new(store, dispatch.clone()),
+            dispatch,
+            lists: tools::Lists::default(),
+        }
+    }
+
+    /// What came and went, for those who listen.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.dispatch.surroundings().changes
+    }
+
+    /// What brings calls to tools.
+    #[must_use]
+    pub fn dispatch(&self) -> &Arc<Dispatch> {
+        &self.dispatch
+    }
+
+    /// Whether a method exists in a revision, so that a server can refuse others before it looks further.
+    #[must_use]
+    pub fn knows(&self, method: &str, revision: Revision) -> bool {
+        match method {
+            "tools/list" | "tools/call" | "resources/list" | "resources/templates/list" | "resources/read" => true,
+            "prompts/list" | "prompts/get" => !self.offer.prompts.is_empty(),
+            "completion/complete" => revision >= Revision::V2025_03_26 || !self.offer.prompts.is_empty(),
+            "server/discover" | "subscriptions/listen" | "tasks/get" | "tasks/update" | "tasks/cancel" => {
+                revision.is_modern()
+            }
+            _ => false,
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// A protocol error: the method or its parameters are wrong. Failures of tools are results.
+    pub async fn call(&self, request: &Request, context: Context) -> Result<Outcome, Fault> {
+        let result = self.route(request, context).await;
+        let outcome = match &result {
+            Ok(Outcome::Complete(_)) => "complete",
+            Ok(Outcome::InputRequired { .. }) => "input_required",
+            Ok(Outcome::Task(_)) => "task",
+            Err(_) => "error",
+        };
+        // Only methods that exist become a label.
+        let method = if self.knows(&request.method, request.revision) { request.method.as_str() } else { "unknown" };
+        crate::telemetry::metrics::REQUESTS.with_label_values(&[method, request.revision.era(), outcome]).inc();
+        result
+    }
+
+    async fn route(&self, request: &Request, context: Context) -> Result<Outcome, Fault> {
+        if !self.knows(&request.method, request.revision) {
+            return Err(Fault::method_not_found(&request.method));
+        }
+        match request.method.as_str() {
+            "tools/list" => self.list_tools(request, &context),
+            "tools/call" => self.call_tool(request, context).await,
+            "prompts/list" => self.list_prompts(request),
+            "prompts/get" => self.get_prompt(request, context),
+            "resources/list" => self.list_resources(request, false),
+            "resources/templates/list" => self.list_resources(request, true),
+            "resources/read" => self.read_resource(request, &context).await,
+            "completion/complete" => self.complete_argument(request, &context).await,
+            "server/discover" => Ok(self.complete(request.revision, self.discover())),
+            "tasks/get" => self.get_task(request, &context).await,
+            "tasks/update" => self.update_task(request, &context).await,
+            "tasks/cancel" => self.cancel_task(request, &context).await,
+            other => Err(Fault::method_not_found(other)),
+        }
+    }
+
+    /// A complete result in the form of its revision.
+    fn complete(&self, revision: Revision, result: Map<String, Value>) -> Outcome {
+        Outcome::Complete(self.encode(revision, "complete", result))
+    }
+
+    /// A result as text. 2026-07-28 wants its kind, and who answers.
+    pub(crate) fn encode(&self, revision: Revision, kind: &str, mut result: Map<String, Value>) -> Bytes {
+        if revision.is_modern() {
+            if !result.contains_key("resultType") {
+                result.shift_insert(0, "resultType".into(), kind.into());
+            }
+            if let Value::Object(meta) = result.entry("_meta").or_insert_with(|| json!({})) {
+                meta.insert(meta::SERVER_INFO.into(), self.identity.implementation.clone());
+            }
+        }
+        serde_json::to_vec(&result).expect("JSON values have a JSON form").into()
+    }
+}
+
+/// Says how long a list may be kept, and by whom: what a caller may see is for that caller only.
+fn cacheable(revision: Revision, result: &mut Map<String, Value>, milliseconds: u64) {
+    if revision.is_modern() {
+        result.insert("ttlMs".into(), milliseconds.into());
+        result.insert("cacheScope".into(), "private".into());
+    }
+}
+
+/// Parameters of a known form.
+fn read<T: DeserializeOwned>(params: &Bytes) -> Result<T, Fault> {
+    let params: &[u8] = if params.is_empty() { b"{}" } else { params };
+    serde_json::from_slice(params).map_err(|error| Fault::invalid_params(format!("params: {error}")))
+}
+
+/// Lists come in one page, so no cursor was ever given out.
+fn refuse_cursor(params: &Bytes) -> Result<(), Fault> {
+    #[derive(Deserialize)]
+    struct Paged {
+        cursor: Option<Value>,
+    }
+    match read::<Paged>(params)?.cursor {
+        None => Ok(()),
+        Some(_) => Err(Fault::invalid_params("cursor: not one of ours; the list comes in one page")),
+    }
+}
+
+/// A name that is not known, as an error shows it.
+fn quoted(name: &str) -> String {
+    let short: String = name.chars().take(80).collect();
+    format!("`{}`", short.escape_debug())
+}
+
+/// A failure outside of a tool.
+fn fault(error: Error) -> Fault {
+    match error {
+        Error::NotFound(message) => Fault::invalid_params(message),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,73 @@
+//! `prompts/list` and `prompts/get`.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::fault::Fault;
+use super::input::{self, Retry};
+use super::{Engine, Outcome, Request, cacheable, quoted, read, refuse_cursor};
+use crate::call::Context;
+use crate::error::Error;
+use crate::toolkit::PromptEntry;
+
+/// How long a client may keep the list, in milliseconds.
+const FRESH_FOR: u64 = 300_000;
+
+#[derive(Deserialize)]
+struct Params {
+    name: String,
+    #[serde(default)]
+    arguments: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    retry: Retry,
+}
+
+impl Engine {
+    pub(super) fn list_prompts(&self, request: &Request) -> Result<Outcome, Fault> {
+        refuse_cursor(&request.params)?;
+        let prompts: Vec<Value> = self
+            .offer
+            .prompts
+            .iter()
+            .map(|prompt| {
+                json!({"name": prompt.name, "description": (prompt.description)(), "arguments": prompt.arguments()})
+            })
+            .collect();
+        let mut result = Map::new();
+        result.insert("prompts".into(), prompts.into());
+        cacheable(request.revision, &mut result, FRESH_FOR);
+        Ok(self.complete(request.revision, result))
+    }
+
+    pub(super) fn get_prompt(&self, request: &Request, mut context: Context) -> Result<Outcome, Fault> {
+        let params: Params = read(&request.params)?;
+        let arguments = params.arguments.unwrap_or_default();
+        let prompt = self.prompt(&params.name)?;
+        let known = prompt.arguments();
+        let known: Vec<&str> = known.iter().filter_map(|argument| argument["name"].as_str()).collect();
+        if let Some(unknown) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(Fault::invalid_params(format!(
+                "unknown argument {}; allowed: {}",
+                quoted(unknown),
+                known.join(", ")
+            )));
+        }
+        input::accept(params.retry, "prompts/get", &arguments, &mut context)?;
+        match (prompt.messages)(arguments.clone(), &context) {
+            Ok(messages) => {
+                let mut result = Map::new();
+                result.insert("description".into(), (prompt.description)().into());
+                result.insert("messages".into(), messages.into());
+                Ok(self.complete(request.revision, result))
+            }
+            Err(Error::BadArguments(message)) => Err(Fault::invalid_params(message)),
+            Err(error) => self.unfinished(error, "prompts/get", &arguments, &context, request.revision),
+        }
+    }
+
+    pub(super) fn prompt(&self, name: &str) -> Result<&PromptEntry, Fault> {
+        self.offer.prompts.iter().find(|prompt| prompt.name == name).ok_or_else(|| {
+            Fault::invalid_params(format!("there is no prompt {}; `prompts/list` shows those that are", quoted(name)))
+        })
+    }
+}

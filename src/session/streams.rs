@@ -1,0 +1,143 @@
+//! Event streams that a client can come back to: numbered events, replay, and who holds the stream.
+
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use jiff::Timestamp;
+
+use super::Session;
+use crate::error::Result;
+use crate::secrets::{Signer, random_token};
+use crate::store::{Shared, Subscription};
+
+/// The stream of everything that belongs to no request.
+pub const GET_STREAM: &str = "get";
+
+/// Events that a stream keeps for a client that comes back.
+const KEPT: usize = 256;
+
+/// How long it keeps them after the last one.
+const LIFETIME: Duration = Duration::from_secs(600);
+
+/// Keeps the events of streams.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    store: Shared,
+    signer: std::sync::Arc<Signer>,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the stream.
+    pub number: u64,
+    /// A JSON-RPC message.
+    pub message: Bytes,
+    /// Whether the stream ends with it.
+    pub last: bool,
+}
+
+impl Streams {
+    /// Streams in this store.
+    #[must_use]
+    pub fn new(store: Shared, signer: std::sync::Arc<Signer>) -> Self {
+        Self { store, signer }
+    }
+
+    /// A name for a new stream.
+    #[must_use]
+    pub fn fresh() -> String {
+        random_token("")
+    }
+
+    /// Adds an event, and tells those who follow the stream.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn append(&self, session: &Session, stream: &str, message: &Bytes, last: bool) -> Result<u64> {
+        let mut entry = BytesMut::with_capacity(message.len() + 1);
+        entry.put_u8(u8::from(last));
+        entry.put_slice(message);
+        let entry = entry.freeze();
+        let key = key(session, stream);
+        let number = self.store.append(&key, entry.clone(), KEPT, LIFETIME).await?;
+        let mut told = BytesMut::with_capacity(entry.len() + 8);
+        told.put_u64(number);
+        told.put_slice(&entry);
+        self.store.publish(&key, told.freeze()).await?;
+        Ok(number)
+    }
+
+    /// The events after a place, and the ones to come.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn follow(&self, session: &Session, stream: &str, after: u64) -> Result<Option<(Vec<Entry>, Follower)>> {
+        let key = key(session, stream);
+        // Listening comes first, so that nothing falls between.
+        let subscription = self.store.subscribe(&key).await?;
+        let Some(kept) = self.store.read(&key, after).await? else {
+            // Nothing was sent yet, as right after the first, empty event.
+            return Ok((after == 0).then(|| (Vec::new(), Follower { subscription, last: 0 })));
+        };
+        let entries: Vec<Entry> = kept.into_iter().filter_map(|(number, bytes)| entry(number, &bytes)).collect();
+        let last = entries.last().map_or(after, |entry| entry.number);
+        Ok(Some((entries, Follower { subscription, last })))
+    }
+
+    /// The id of an event: opaque, and of no use in any other session.
+    #[must_use]
+    pub fn event_id(&self, session: &Session, stream: &str, number: u64) -> String {
+        let expires = Timestamp::now().as_second() + 3600;
+        self.signer.seal(&["event", &session.owner, &session.id], format!("{number}:{stream}").as_bytes(), expires)
+    }
+
+    /// The stream and the place that an event id stands for, if it is of this session.
+    #[must_use]
+    pub fn place(&self, session: &Session, event_id: &str) -> Option<(String, u64)> {
+        let bound = ["event", session.owner.as_str(), session.id.as_str()];
+        let content = self.signer.open(&bound, event_id, Timestamp::now().as_second()).ok()?;
+        let content = String::from_utf8(content).ok()?;
+        let (number, stream) = content.split_once(':')?;
+        Some((stream.to_owned(), number.parse().ok()?))
+    }
+
+    /// Takes a number for the session's one open stream; the highest holds it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn take_hold(&self, session: &Session) -> Result<u64> {
+        self.store.append(&format!("holders:{{{}}}", session.id), Bytes::new(), 1, LIFETIME * 6).await
+    }
+}
+
+/// Events to come.
+#[derive(Debug)]
+pub struct Follower {
+    subscription: Subscription,
+    last: u64,
+}
+
+impl Follower {
+    /// The next event; none when the follower was cut off.
+    pub async fn next(&mut self) -> Option<Entry> {
+        loop {
+            let told = self.subscription.next().await?;
+            let (number, rest) = told.split_at_checked(8)?;
+            let number = u64::from_be_bytes(number.try_into().ok()?);
+            if number > self.last {
+                self.last = number;
+                return entry(number, rest);
+            }
+        }
+    }
+}
+
+fn entry(number: u64, bytes: &[u8]) -> Option<Entry> {
+    let (last, message) = bytes.split_first()?;
+    Some(Entry { number, message: Bytes::copy_from_slice(message), last: *last == 1 })
+}
+
+fn key(session: &Session, stream: &str) -> String {
+    format!("stream:{{{}}}:{stream}", session.id)
+}

@@ -1,0 +1,108 @@
+//! Prompts: texts that people start a conversation with. The arguments are the prompt, as with tools.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{Surroundings, schema};
+use crate::call::Context;
+use crate::error::{Error, Result};
+
+/// A prompt.
+pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
+    /// Its name.
+    const NAME: &'static str;
+    /// The services it is about: it is shown when one of them is configured. None means always.
+    const SERVICES: &'static [&'static str] = &[];
+
+    /// The messages it stands for, as MCP's `PromptMessage`.
+    ///
+    /// # Errors
+    /// [`Error::BadArguments`] for values that cannot be used, [`Error::InputRequired`] to ask the client first.
+    fn messages(self, context: &Context) -> Result<Vec<Value>>;
+
+    /// What could stand in an argument of which `typed` is there already.
+    fn complete(
+        argument: &str,
+        typed: &str,
+        surroundings: &Surroundings,
+        context: &Context,
+    ) -> impl Future<Output = Result<Vec<String>>> + Send {
+        let _ = (argument, typed, surroundings, context);
+        async { Ok(Vec::new()) }
+    }
+}
+
+/// A message of the person, with one text.
+#[must_use]
+pub fn user_message(text: impl Into<String>) -> Value {
+    json!({"role": "user", "content": {"type": "text", "text": text.into()}})
+}
+
+type Completion<'a> = Pin<Box<dyn Future<Output = Result<Vec<String>>> + Send + 'a>>;
+
+/// A prompt with its types erased, as lists hold it.
+#[derive(Clone, Copy, Debug)]
+pub struct PromptEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// The services it is about.
+    pub services: &'static [&'static str],
+    /// Its doc comment.
+    pub description: fn() -> String,
+    /// The schema of its arguments.
+    pub schema: fn() -> Map<String, Value>,
+    /// Its messages.
+    pub messages: fn(Map<String, Value>, &Context) -> Result<Vec<Value>>,
+    /// Completes an argument.
+    pub complete: for<'a> fn(&'a str, &'a str, &'a Surroundings, &'a Context) -> Completion<'a>,
+}
+
+/// Lists a prompt.
+#[must_use]
+pub const fn prompt<P: Prompt>() -> PromptEntry {
+    PromptEntry {
+        name: P::NAME,
+        services: P::SERVICES,
+        description: schema::description::<P>,
+        schema: schema::of::<P>,
+        messages: messages::<P>,
+        complete: |argument, typed, surroundings, context| {
+            Box::pin(P::complete(argument, typed, surroundings, context))
+        },
+    }
+}
+
+fn messages<P: Prompt>(arguments: Map<String, Value>, context: &Context) -> Result<Vec<Value>> {
+    let prompt: P = serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        Error::BadArguments(if path == "." { message } else { format!("{path}: {message}") })
+    })?;
+    prompt.messages(context)
+}
+
+impl PromptEntry {
+    /// Its arguments as MCP's `PromptArgument`.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<Value> {
+        let schema = (self.schema)();
+        let required: Vec<&str> =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, schema)| {
+                let mut argument = json!({"name": name, "required": required.contains(&name.as_str())});
+                if let Some(description) = schema.get("description") {
+                    argument["description"] = description.clone();
+                }
+                argument
+            })
+            .collect()
+    }
+}
