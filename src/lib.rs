@@ -2,6 +2,12 @@
 //!
 //! The modules stand in the order in which a call passes them; each may use those below it, never those above.
 
+pub mod app;
+
+pub mod remote;
+
+pub mod config;
+
 pub mod edge;
 
 pub mod auth;

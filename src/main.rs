@@ -1,1 +1,20 @@
-fn main() {}
+//! Command line: serve, stdio, tools, call, config, keys.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let command = cli::Cli::parse();
+    // Programs that read our output may stop in the middle (`| head`): that is their right, and no error.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return cli::fail(&format!("no threads to run on: {error}")),
+    };
+    let code = runtime.block_on(cli::run(command));
+    // Reading standard input cannot be interrupted, so nobody waits for it.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+    code
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::clean::{clean, clean_value};
+use super::clean::{clean, clean_row, clean_value};
 use super::table::Table;
 use super::{Answer, Page, Row, text};
 
@@ -61,11 +61,9 @@ pub fn fit(answer: &mut Answer, page: Page) -> Fitted {
     let budget = page.max_tokens.saturating_sub(RESERVE).max(RESERVE);
     let mut fitted = match answer.rows.take() {
         Some(mut rows) => {
-            let end = page.offset.saturating_add(page.limit).min(rows.len());
-            for row in rows.get_mut(page.offset.min(end)..end).unwrap_or_default() {
-                for value in row.values_mut() {
-                    clean_value(value);
-                }
+            // All of them, as those beyond this page are kept for the next ones.
+            for row in &mut rows {
+                clean_row(row);
             }
             let fitted = fit_rows(answer, &rows, page, budget);
             answer.rows = Some(rows);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Whether a character shows nothing, or changes how others are shown (Unicode TR36 §3, TR9 §2).
 fn is_hidden(c: char) -> bool {
@@ -40,6 +40,14 @@ fn strip_escapes(text: &str) -> String {
     stripped
 }
 
+/// Cleans every text and key in a row, in place.
+pub(super) fn clean_row(map: &mut Map<String, Value>) {
+    if map.keys().any(|key| key.chars().any(is_bad)) {
+        *map = std::mem::take(map).into_iter().map(|(key, value)| (clean(&key).into_owned(), value)).collect();
+    }
+    map.values_mut().for_each(clean_value);
+}
+
 /// Cleans every text and key in a value, in place.
 pub(super) fn clean_value(value: &mut Value) {
     match value {
@@ -49,12 +57,7 @@ pub(super) fn clean_value(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(clean_value),
-        Value::Object(map) => {
-            if map.keys().any(|key| key.chars().any(is_bad)) {
-                *map = std::mem::take(map).into_iter().map(|(key, value)| (clean(&key).into_owned(), value)).collect();
-            }
-            map.values_mut().for_each(clean_value);
-        }
+        Value::Object(map) => clean_row(map),
         _ => {}
     }
 }

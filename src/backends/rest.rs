@@ -464,7 +464,8 @@ impl Config {
 
 /// The one place where HTTP clients are made: no redirects, no proxies of the environment, no Nagle delay.
 #[expect(clippy::disallowed_methods, reason = "the door that the lint points to")]
-pub(super) fn client_builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
+#[must_use]
+pub fn client_builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("cloud-native-mcp/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

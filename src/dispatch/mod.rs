@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use crate::answers::{self, Answer, Page, Place};
-use crate::call::Context;
+use crate::call::{Context, LogLevel};
 use crate::error::{Code, Error, Result};
 use crate::store::Shared;
 use crate::telemetry::metrics;
@@ -76,7 +76,10 @@ impl Dispatch {
         );
         match outcome {
             Err(error) if matches!(error.code(), Code::InputRequired | Code::Cancelled | Code::Internal) => Err(error),
-            Err(error) => Ok(Shown { text: error.to_string(), failed: true, ..Shown::default() }),
+            Err(error) => {
+                context.log(LogLevel::Warning, name, &Value::String(error.to_string()));
+                Ok(Shown { text: error.to_string(), failed: true, ..Shown::default() })
+            }
             Ok(shown) => Ok(shown),
         }
     }

@@ -11,6 +11,7 @@ pub use signer::{Signer, random_token};
 /// A value that no log, error or answer shows.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("x-secret" = true))]
 pub struct Secret(String);
 
 impl Secret {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(crate) use catalogue::is_listed;
 pub use catalogue::{Catalogue, Described, Switches, Topic};
 pub use entry::{Entry, Kind, Run, fan_out, forward, tool};
 pub use output::{Content, Facts, Listing, Output};

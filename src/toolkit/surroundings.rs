@@ -69,7 +69,7 @@ impl Handle for Alertmanager {
 }
 
 impl Handle for Web {
-    const SERVICE: Option<&'static str> = None;
+    const SERVICE: Option<&'static str> = Some("web");
 
     fn open(surroundings: &Surroundings, _: Option<&str>, context: &Context) -> Result<Self> {
         surroundings.backends.web(context)

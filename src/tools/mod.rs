@@ -3,12 +3,27 @@
 pub mod alertmanager;
 pub mod discovery;
 pub mod prometheus;
+mod resources;
 pub mod utilities;
 
-use crate::toolkit::Topic;
+use std::sync::Arc;
+
+use crate::toolkit::{PromptEntry, Resource, Topic};
 
 /// All tools, in the order in which lists show them.
 #[must_use]
 pub fn topics() -> Vec<Topic> {
     [prometheus::TOPICS, alertmanager::TOPICS, utilities::TOPICS, discovery::TOPICS].concat()
+}
+
+/// All prompts, in the order in which lists show them.
+#[must_use]
+pub fn prompts() -> Vec<PromptEntry> {
+    Vec::new()
+}
+
+/// All resources, in the order in which lists show them.
+#[must_use]
+pub fn resources() -> Vec<Arc<dyn Resource>> {
+    resources::resources()
 }
