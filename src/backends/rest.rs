@@ -466,6 +466,8 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "the door that the lint points to")]
 #[must_use]
 pub fn client_builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
+    // The process has one provider of cryptography; whoever comes second finds it there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("cloud-native-mcp/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
