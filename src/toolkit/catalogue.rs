@@ -33,7 +33,7 @@ impl Topic {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switches {
-    /// Tools that are on: names of services, toolsets or tools, with `*` for any text.
+    /// Tools that are on: names of services, toolsets or tools, with `*` for any text. A few need their full name here.
     pub on: Vec<String>,
     /// Tools that are off, even when a pattern of `on` matches.
     pub off: Vec<String>,
@@ -47,7 +47,8 @@ impl Switches {
                 [tool.entry.name, tool.topic, tool.service].iter().any(|name| pattern.matches(name))
             })
         };
-        matches(&self.on) && !matches(&self.off)
+        let named = self.on.iter().any(|name| name == tool.entry.name);
+        (named || matches(&self.on) && !tool.entry.policy.permission.is_guarded()) && !matches(&self.off)
     }
 
     /// Patterns that match no tool of these topics: typing errors, most likely.

@@ -21,6 +21,14 @@ pub enum Permission {
     WebFetch,
 }
 
+impl Permission {
+    /// Whether tools that need it are off until an operator names them.
+    #[must_use]
+    pub fn is_guarded(self) -> bool {
+        matches!(self, Self::MetricsAdmin)
+    }
+}
+
 /// How much work a call makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
