@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::call::Asked;
+use crate::input::Asked;
 
 /// The result of anything that can fail on the way of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -36,12 +36,14 @@ pub mod store;
 
 pub mod telemetry;
 
-pub mod secrets;
-
 pub mod call;
+
+pub mod secrets;
 
 pub mod caller;
 
 pub mod error;
+
+pub mod input;
 
 pub mod yaml;

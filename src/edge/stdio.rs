@@ -52,7 +52,8 @@ pub async fn serve(
         Ok::<_, std::io::Error>(())
     });
     let most = edge.config.most_body_bytes;
-    let mut conversation = Conversation { edge, caller: Arc::new(caller), lines, session: None, running: Arc::default() };
+    let mut conversation =
+        Conversation { edge, caller: Arc::new(caller), lines, session: None, running: Arc::default() };
     let mut reader = BufReader::new(input);
     let mut line = Vec::new();
     loop {
@@ -82,7 +83,11 @@ enum Line {
 }
 
 /// Reads a line of at most `most` bytes; a longer one is passed over.
-async fn read_line(reader: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>, most: usize) -> std::io::Result<Line> {
+async fn read_line(
+    reader: &mut (impl AsyncBufReadExt + Unpin),
+    line: &mut Vec<u8>,
+    most: usize,
+) -> std::io::Result<Line> {
     let mut too_long = false;
     loop {
         let available = reader.fill_buf().await?;
@@ -172,6 +177,7 @@ impl Conversation {
         let (edge, lines, running) = (self.edge.clone(), self.lines.clone(), self.running.clone());
         let mut context = self.context();
         context.cancelled = cancelled;
+        let withdrawn = context.cancelled.clone();
         let session = match (&self.session, modern) {
             (_, true) => None,
             (Some(session), false) => {
@@ -193,7 +199,7 @@ impl Conversation {
                 None => alone(&edge, &id, method, params, meta.unwrap_or_default(), context, &lines).await,
             };
             running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            if let Some(answer) = answer {
+            if let Some(answer) = answer.filter(|_| !withdrawn.is_cancelled()) {
                 let _ = lines.send(answer).await;
             }
         });
@@ -305,9 +311,7 @@ async fn alone(
         Ok(Outcome::InputRequired { result, .. }) => {
             envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "input_required", result))
         }
-        Ok(Outcome::Task(result)) => {
-            envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", result))
-        }
+        Ok(Outcome::Task(result)) => envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", result)),
         Err(fault) => envelope::error(Some(id), &fault),
     })
 }

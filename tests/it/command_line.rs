@@ -1,0 +1,106 @@
+//! Commands, and the configuration they read.
+
+use std::process::{Command, Output};
+
+use crate::harness::{Folder, Service, binary};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn all_mistakes_of_a_configuration_are_reported_before_a_port_is_bound() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "config.yaml",
+        "server:\n  listen: 0.0.0.0:8080\ntools:\n  \"on\": [prometeus]\nbackends:\n  prometheus:\n    instances:\n      \
+         main:\n        url: ftp://x\n",
+    );
+    let output = run(&["--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr).replace(file.to_str().unwrap(), "FILE");
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 3, "{errors}");
+    assert!(lines[0].starts_with("FILE line 9: backends.prometheus.instances.main.url: `ftp://x`"), "{errors}");
+    assert!(lines[1].starts_with("FILE line 3: tools: `prometeus` matches no"), "{errors}");
+    assert!(lines[2].starts_with("FILE line 2: server.listen: 0.0.0.0:8080 can be reached from elsewhere"), "{errors}");
+}
+
+#[test]
+fn a_key_that_was_made_fits_into_the_configuration() {
+    let output = run(&["keys", "create", "--name", "ann", "--allow", "write", "--expires", "90d"]);
+    assert!(output.status.success());
+    let printed = text(&output.stdout);
+    let (_, yaml) = printed.split_once("configuration:\n\n").unwrap();
+    let folder = Folder::new();
+    let file = folder.write("config.yaml", yaml);
+    let checked = run(&["config", "check", "--config", file.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    let shown = text(&run(&["config", "print", "--config", file.to_str().unwrap()]).stdout);
+    assert!(shown.contains("allow: write") && !shown.contains("cnm_"), "{shown}");
+}
+
+#[test]
+fn calls_answer_on_standard_output_and_tell_failures_by_their_code() {
+    let output = run(&["call", "utilities_get_time", "zone=Asia/Tokyo", "at=0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("time: 1970-01-01T09:00:00+09:00"));
+    let json = run(&["call", "utilities_get_time", "at=0", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["unix_seconds"], 0);
+    assert_eq!(run(&["call", "utilities_get_time", "zone=nowhere"]).status.code(), Some(1));
+    assert_eq!(run(&["call", "utilities_get_time", "zone"]).status.code(), Some(2));
+    assert_eq!(run(&["call", "no_such_tool"]).status.code(), Some(2));
+    assert_eq!(run(&["--no-such-flag"]).status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_running_server_can_be_asked_from_the_command_line() {
+    let service = Service::start_with_key("", cloud_native_mcp::caller::Effect::Read).await;
+    let url = format!("{}/mcp", service.base);
+    let arguments = ["call", "tools_search", "query=wait a while", "--url", &url, "--key", service.key()];
+    let output = tokio::process::Command::new(binary()).args(arguments).output().await.unwrap();
+    assert!(text(&output.stdout).contains("utilities_sleep"), "{output:?}");
+    let arguments = ["call", "tools_search", "query=wait", "--url", &url];
+    let refused = tokio::process::Command::new(binary()).args(arguments).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("say who you are"), "{refused:?}");
+}
+
+#[test]
+fn tools_can_be_looked_up_without_a_server() {
+    assert!(text(&run(&["tools"]).stdout).contains("utilities_sleep"));
+    let shown = text(&run(&["tools", "show", "utilities_sleep"]).stdout);
+    assert!(shown.contains("duration (required): How long"), "{shown}");
+    let listed: serde_json::Value = serde_json::from_slice(&run(&["tools", "list", "--json"]).stdout).unwrap();
+    assert!(listed.as_array().unwrap().iter().any(|tool| tool["name"] == "tools_call"));
+}
+
+#[tokio::test]
+async fn tools_can_be_switched_off() {
+    let service = Service::start("tools:\n  \"off\": [\"utilities_*\"]\n").await;
+    let (_, message) = service.send("tools/call", serde_json::json!({"name": "utilities_get_time"})).await;
+    assert_eq!(message["error"]["code"], -32602);
+    service.succeed("server_list_backends", serde_json::json!({})).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_to_end_lets_running_calls_finish() {
+    let mut service = Service::start("").await;
+    let params = serde_json::json!({"name": "utilities_sleep", "arguments": {"duration": "1s"},
+        "_meta": {"progressToken": 1}});
+    let mut events = crate::harness::Events::new(service.modern("/mcp", "tools/call", params).send().await.unwrap());
+    events.message().await;
+    assert!(service.terminate().await.success());
+    let last = loop {
+        let message = events.message().await;
+        if message.get("method").is_none() {
+            break message;
+        }
+    };
+    assert!(last["result"].is_object());
+}

@@ -1,0 +1,18 @@
+//! The real components that `tests/stack/install` puts into a cache.
+
+use std::path::PathBuf;
+
+/// The program of this name. Without it a test fails in CI; elsewhere it says what it skipped and how to get it.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let variable = |name: &str| std::env::vars_os().find(|(key, _)| key == name).map(|(_, value)| PathBuf::from(value));
+    let cache = variable("CLOUD_NATIVE_MCP_STACK")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("cloud-native-mcp-stack")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/cloud-native-mcp-stack")));
+    let found = cache.map(|cache| cache.join("bin").join(name)).filter(|path| path.exists());
+    if found.is_none() {
+        let message = format!("{name} is not installed; tests/run installs it and runs all tests");
+        assert!(variable("CI").is_none(), "{message}");
+        eprintln!("skipped: {message}");
+    }
+    found
+}
