@@ -13,6 +13,8 @@ mod promql;
 mod refusal;
 mod times;
 
+use serde::{Deserialize, Deserializer};
+
 use crate::toolkit::Topic;
 
 /// Toolsets of Prometheus.
@@ -23,3 +25,8 @@ pub(super) const TOPICS: &[Topic] = &[
     Topic { name: "prometheus/alerts", tools: alerts::TOOLS },
     Topic { name: "prometheus/status", tools: status::TOOLS },
 ];
+
+/// Go writes lists and maps that were never filled as `null`.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What to do, by what the message contains. The first that fits is given.
-const ADVICE: [(&str, &str); 19] = [
+const ADVICE: [(&str, &str); 18] = [
     ("got instant vector", "give a range in brackets, for example metric[5m]"),
     (
         "got range vector",
@@ -23,7 +23,6 @@ const ADVICE: [(&str, &str); 19] = [
     ("bad number or duration", "durations look like 30s, 5m, 1h30m or 7d"),
     ("unclosed left", "close what was opened"),
     ("unexpected right", "something before it was not opened, or is missing"),
-    ("unexpected character: '$'", "fill in the variables of the dashboard, for example 5m for $__rate_interval"),
     ("unexpected character", "write quotes as \" or ' and names with letters, digits, _ and : only"),
     ("must contain at least one non-empty matcher", "name a metric, or give a matcher that empty text does not fulfil"),
     (
@@ -40,6 +39,9 @@ const ADVICE: [(&str, &str); 19] = [
     ("query timed out", "ask for less, or raise `timeout`"),
 ];
 
+/// What to do where a query was copied from a dashboard.
+const VARIABLES: &str = "fill in the variables of the dashboard, for example 5m for $__rate_interval";
+
 /// Adds to a refusal where in the query it is, and what to do.
 pub(super) fn explain(error: Error, query: &str) -> Error {
     let explained = |message: &str| {
@@ -47,7 +49,12 @@ pub(super) fn explain(error: Error, query: &str) -> Error {
         if let Some(place) = place(message, query) {
             text.push_str(&format!("; it stops at ⟨⟩ in {place}"));
         }
-        if let Some((_, advice)) = ADVICE.iter().find(|(symptom, _)| message.contains(symptom)) {
+        let has_variable =
+            message.contains("parse error") && ["$__", "[$", "${"].iter().any(|mark| query.contains(mark));
+        let fits = |(symptom, _): &&(&str, &str)| message.contains(symptom);
+        if let Some(advice) =
+            if has_variable { Some(VARIABLES) } else { ADVICE.iter().find(fits).map(|(_, advice)| *advice) }
+        {
             text.push_str(&format!(". What helps: {advice}"));
         }
         text.push('.');

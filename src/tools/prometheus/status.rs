@@ -273,9 +273,9 @@ async fn alertmanagers(prometheus: &Prometheus) -> Result<Value> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Alertmanagers {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "super::null_is_empty")]
         active_alertmanagers: Vec<Known>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "super::null_is_empty")]
         dropped_alertmanagers: Vec<Known>,
     }
     #[derive(Deserialize)]
@@ -316,6 +316,7 @@ async fn notifications(prometheus: &Prometheus) -> Result<Value> {
 async fn blocks(prometheus: &Prometheus) -> Result<Value> {
     #[derive(Deserialize)]
     struct Blocks {
+        #[serde(default, deserialize_with = "super::null_is_empty")]
         blocks: Vec<Block>,
     }
     #[derive(Deserialize)]

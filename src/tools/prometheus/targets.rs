@@ -127,12 +127,12 @@ struct Target {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Found {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_is_empty")]
     active_targets: Vec<Active>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_is_empty")]
     dropped_targets: Vec<Dropped>,
     /// From 2.46: also those that are not kept for want of memory.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_is_empty")]
     dropped_target_counts: BTreeMap<String, usize>,
 }
 
@@ -244,6 +244,10 @@ impl Active {
     fn row(self, now: jiff::Timestamp, full: bool) -> Target {
         let health = self.health();
         let scraped = times::from_text(&self.last_scrape).map(|at| now.duration_since(at).as_secs_f64().max(0.0));
+        let mut discovered = self.discovered_labels;
+        if discovered.get("job") == self.labels.get("job") {
+            discovered.take("job");
+        }
         let tenths = |seconds: f64| Number((seconds * 10.0).round() / 10.0);
         let mut labels = self.labels;
         let row = Target {
@@ -263,8 +267,8 @@ impl Active {
             url: Some(self.scrape_url),
             interval: self.scrape_interval,
             timeout: self.scrape_timeout,
+            discovered,
             labels,
-            discovered: self.discovered_labels,
             ..row
         }
     }
@@ -381,7 +385,7 @@ async fn no_targets(prometheus: &Prometheus, pool: Option<&str>) -> String {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Pools {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "super::null_is_empty")]
         scrape_pools: Vec<String>,
     }
     // Known from 2.42.

@@ -19,12 +19,11 @@ pub(super) fn shown(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
-/// A moment that the API gives in Unix seconds.
+/// A moment that the API gives in Unix seconds, to the millisecond as Prometheus keeps it.
 pub(super) fn from_unix(seconds: f64) -> Timestamp {
-    jiff::SignedDuration::try_from_secs_f64(seconds)
-        .ok()
-        .and_then(|since| Timestamp::UNIX_EPOCH.checked_add(since).ok())
-        .unwrap_or_default()
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is refused then")]
+    let milliseconds = (seconds * 1000.0).round() as i64;
+    Timestamp::from_millisecond(milliseconds).unwrap_or_default()
 }
 
 /// A moment that the API gives as text; Go's zero time means never.

@@ -101,7 +101,7 @@ pub(super) struct Alert {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Held {
     labels: LabelSet,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     annotations: LabelSet,
     state: String,
     #[serde(default)]
@@ -122,6 +122,7 @@ impl Tool for ListAlerts {
     async fn call(self, prometheus: &Prometheus) -> Result<Listing<Alert>> {
         #[derive(Deserialize)]
         struct Alerts {
+            #[serde(deserialize_with = "super::super::null_is_empty")]
             alerts: Vec<Held>,
         }
         let filter = Filter::read("filter", &self.filter)?;
@@ -188,7 +189,7 @@ impl Held {
             .collect();
         let since = self.active_at.as_deref().and_then(times::from_text).map(times::shown).unwrap_or_default();
         let value = self.value.map(|value| format!(", value {}", value.rounded())).unwrap_or_default();
-        format!("{} since {since}{value}: {}", self.state, labels.join(", "))
+        format!("{} since {since}{value} {}", self.state, labels.join(" ")).trim_end().to_owned()
     }
 }
 

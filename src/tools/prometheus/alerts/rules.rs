@@ -159,7 +159,7 @@ pub(super) struct Rule {
 /// The answer of `rules`.
 #[derive(Debug, Deserialize)]
 struct Groups {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     groups: Vec<Group>,
 }
 
@@ -169,7 +169,7 @@ struct Group {
     name: String,
     #[serde(default)]
     file: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     rules: Vec<Found>,
     #[serde(default)]
     interval: f64,
@@ -196,11 +196,11 @@ struct Found {
     duration: f64,
     #[serde(default)]
     keep_firing_for: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     labels: LabelSet,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     annotations: LabelSet,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     alerts: Vec<Held>,
     #[serde(default)]
     evaluation_time: f64,
@@ -219,14 +219,14 @@ impl Tool for ListRules {
         let choice = Choice::new(&self)?;
         let answer = prometheus.ask::<Groups>(self.request()?).await?;
         let mut notes = answer.notes();
-        let all = answer.data.groups;
-        let mut groups: Vec<Group> = all.iter().filter(|group| choice.takes_group(group)).cloned().collect();
+        let mut groups = answer.data.groups;
+        groups.retain(|group| choice.takes_group(group));
         for group in &mut groups {
             group.rules.retain(|rule| choice.takes(rule));
         }
         groups.retain(|group| !group.rules.is_empty());
         if groups.is_empty() {
-            notes.push(self.advice(&all));
+            notes.push(self.advice(prometheus).await);
         }
         let mut listing = if self.view == View::Summary {
             Listing::new(groups.iter().map(Group::row).collect()).ordered(failing_first)
@@ -278,17 +278,17 @@ impl ListRules {
         })
     }
 
-    fn advice(&self, all: &[Group]) -> String {
-        if all.is_empty() && self.name.is_none() && self.group.is_none() && self.selectors.is_empty() {
-            return "This server has no such rules.".into();
-        }
-        let rules: Vec<String> =
-            all.iter().flat_map(|group| group.rules.iter().map(|rule| rule.name.clone())).collect();
-        let similar = self.name.as_deref().map(|name| similar(name, &rules)).unwrap_or_default();
-        if similar.is_empty() {
-            "No rule fits; leave arguments out, or give `name` as a glob such as `*Memory*`.".into()
-        } else {
-            format!("No rule fits; names like it: {}.", similar.join(", "))
+    /// What to do when no rule fits, with names like the one asked for.
+    async fn advice(&self, prometheus: &Prometheus) -> String {
+        let Some(name) = &self.name else {
+            return "No rule fits; leave arguments out, or see the groups with view `summary`.".into();
+        };
+        let all = prometheus.ask::<Groups>(Request::get("api/v1/rules")).await.map(|answer| answer.data.groups);
+        let names: Vec<String> =
+            all.unwrap_or_default().into_iter().flat_map(|group| group.rules).map(|rule| rule.name).collect();
+        match similar(name, &names).as_slice() {
+            [] => "No rule fits; give `name` as a glob such as `*Memory*`, or leave it out.".into(),
+            names => format!("No rule fits; names like it: {}.", names.join(", ")),
         }
     }
 }

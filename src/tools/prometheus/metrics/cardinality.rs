@@ -84,13 +84,13 @@ pub(super) struct Size {
 #[serde(rename_all = "camelCase")]
 struct Tsdb {
     head_stats: HeadStats,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     series_count_by_metric_name: Vec<Size>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     label_value_count_by_label_name: Vec<Size>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     memory_in_bytes_by_label_name: Vec<Size>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::super::null_is_empty")]
     series_count_by_label_value_pair: Vec<Size>,
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::super::labels::{LabelSet, Telling};
 use super::super::number::Number;
@@ -145,8 +146,10 @@ fn take_id(labels: &mut LabelSet, wanted: &str) -> Option<String> {
     labels.take(&name)
 }
 
+/// Of equal ones the newest first.
 fn highest_first(a: &Row, b: &Row) -> Ordering {
-    Number::in_row(a, "value").descending(Number::in_row(b, "value"))
+    let time = |row: &Row| row.get("time").and_then(Value::as_str).and_then(times::from_text);
+    Number::in_row(a, "value").descending(Number::in_row(b, "value")).then_with(|| time(b).cmp(&time(a)))
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ pub(super) async fn explain(prometheus: &Prometheus, query: Option<&Expr>, windo
         return notes;
     }
     vec![match several {
-        0 => "The expression gives nothing.".into(),
-        1 => "There are such series, but none that fulfils the condition.".into(),
+        0 => "The expression gives nothing.".to_owned(),
+        1 => "There are such series, but none that fulfils the condition.".to_owned(),
         _ => "All selectors have series, but the conditions, or the matching of labels between them, leave none."
             .to_owned(),
     }]

@@ -23,6 +23,15 @@ const UNUSUAL: f64 = 8.0;
 /// The least part of the whole range that is a jump.
 const LEAST_PART: f64 = 0.3;
 
+/// The least part of the values themselves that is a jump.
+const LEAST_SHARE: f64 = 0.1;
+
+/// Differences of less than this part of the values are drawn as none: they would look like much.
+const FLAT: f64 = 0.005;
+
+/// Differences of less than this part of the values come from calculating.
+const NOISE: f64 = 1e-9;
+
 /// A series over time.
 #[derive(Clone, Debug)]
 pub(super) struct Statistics {
@@ -63,7 +72,7 @@ impl Statistics {
             average: Number(average),
             median: Number(sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)),
             deviation: Number(deviation),
-            change: Number(last - first),
+            change: Number(if (last - first).abs() < NOISE * last.abs().max(first.abs()) { 0.0 } else { last - first }),
             min_at: times::from_unix(lowest.0),
             max_at: times::from_unix(highest.0),
             points: numbers.len(),
@@ -93,7 +102,7 @@ pub(super) fn spark_line(points: &[Point], window: times::Window) -> String {
         .iter()
         .map(|height| match height {
             None => ' ',
-            Some(_) if lowest >= highest => BARS[0],
+            Some(_) if highest - lowest <= FLAT * highest.abs().max(lowest.abs()) => BARS[0],
             Some(height) => BARS[place((height - lowest) / (highest - lowest), BARS.len())],
         })
         .collect()
@@ -127,7 +136,7 @@ pub(super) fn jumps(points: &[Point], step: Duration) -> Vec<String> {
         if time - before > step * 1.5 {
             let gap = format!("gap {} to {}", clock(before + step, step), clock(time - step, step));
             found.push((f64::INFINITY, *time, gap));
-        } else if change > 0.0 && change >= least && finite.len() > 4 {
+        } else if finite.len() > 4 && change > 0.0 && change >= least.max(LEAST_SHARE * old.0.abs().max(new.0.abs())) {
             found.push((change, *time, format!("{} {}→{}", clock(*time, step), old.rounded(), new.rounded())));
         }
     }
@@ -173,6 +182,7 @@ mod tests {
         assert_eq!((figures.min, figures.max, figures.average), (Number(2.0), Number(8.0), Number(5.0)));
         assert_eq!(figures.max_at.as_second(), 120);
         assert_eq!(figures.points, 3);
+        assert_eq!(Statistics::of(&points(&[0.1 + 0.2, 0.3])).change, Number(0.0));
         let nothing = Statistics::of(&points(&[f64::NAN]));
         assert!(nothing.min.0.is_nan() && nothing.average.0.is_nan() && nothing.points == 0);
         assert_eq!(Statistics::of(&points(&[1.0, f64::INFINITY])).max, Number(f64::INFINITY));
@@ -196,6 +206,8 @@ mod tests {
         assert!(jumps(&points(&noise), STEP).is_empty());
         let steady: Vec<f64> = (0..60).map(f64::from).collect();
         assert!(jumps(&points(&steady), STEP).is_empty());
+        let almost_steady: Vec<f64> = [vec![3.0; 30], vec![3.006; 30]].concat();
+        assert!(jumps(&points(&almost_steady), STEP).is_empty());
         let mut gone = points(&[1.0; 10]);
         gone.drain(3..6);
         assert_eq!(jumps(&gone, STEP), ["gap 00:03 to 00:05"]);
