@@ -13,7 +13,6 @@ use crate::answers::redact::redact;
 use crate::backends::Prometheus;
 use crate::backends::rest::{Request, shorten};
 use crate::error::{Error, Result};
-use crate::secrets::Signer;
 use crate::toolkit::args::{Instances, MaxTokens};
 use crate::toolkit::{Entry, Facts, FanOut, Permission, Policy, Tool, fan_out, tool};
 use crate::yaml;
@@ -151,7 +150,7 @@ async fn ask<T: DeserializeOwned + Send + 'static>(prometheus: &Prometheus, path
 /// An answer as it is, but for secrets.
 async fn pass_on(prometheus: &Prometheus, path: &'static str) -> Result<Value> {
     let mut value: Value = ask(prometheus, path).await?;
-    redact(&mut value, &Signer::random());
+    redact(&mut value, &prometheus.context.signer);
     Ok(value)
 }
 
@@ -195,7 +194,7 @@ async fn flags(prometheus: &Prometheus, query: &str) -> Result<Value> {
     let fits = |name: &str, value: &str| format!("{name}={value}").to_lowercase().contains(query);
     let chosen = flags.into_iter().filter(|(name, value)| fits(name, value)).map(|(name, value)| (name, value.into()));
     let mut value = Value::Object(chosen.collect());
-    redact(&mut value, &Signer::random());
+    redact(&mut value, &prometheus.context.signer);
     Ok(value)
 }
 
@@ -214,7 +213,7 @@ async fn config(prometheus: &Prometheus, query: &str) -> Result<Value> {
     // Text that cannot be read cannot be searched for secrets, so it is not shown.
     let (mut value, _) = yaml::parse(&config.yaml)
         .map_err(|mistake| Error::Unavailable(format!("its configuration cannot be read here: {mistake}")))?;
-    redact(&mut value, &Signer::random());
+    redact(&mut value, &prometheus.context.signer);
     Ok(lines_with(&yaml::emit(&value), query).into())
 }
 
@@ -289,7 +288,7 @@ async fn alertmanagers(prometheus: &Prometheus) -> Result<Value> {
     if value["used"] == serde_json::json!([]) {
         value["used"] = "none: alerts reach nobody".into();
     }
-    redact(&mut value, &Signer::random());
+    redact(&mut value, &prometheus.context.signer);
     Ok(value)
 }
 
