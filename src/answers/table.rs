@@ -13,7 +13,7 @@ const FEWEST_COLUMNS: usize = 3;
 /// Rows with one level of objects spread into columns, and shared values taken out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    /// Column names, in the order of their first appearance.
+    /// Column names, in the order that the rows have them in.
     columns: Vec<String>,
     /// What all rows have in common.
     common: Vec<(String, Value)>,
@@ -25,12 +25,17 @@ impl Table {
     pub(super) fn new(rows: &[Row]) -> Self {
         let rows: Vec<_> = rows.iter().map(flat).collect();
         let mut columns: Vec<String> = Vec::new();
-        let mut seen = HashSet::new();
         for row in &rows {
-            for (name, value) in row {
-                if !is_empty(value) && seen.insert(name.clone()) {
-                    columns.push(name.clone());
+            // A column that earlier rows lack goes where its own row has it, not to the end.
+            let mut place = 0;
+            for (name, _) in row.iter().filter(|(_, value)| !is_empty(value)) {
+                if columns.get(place) != Some(name) {
+                    match columns.iter().position(|known| known == name) {
+                        Some(known) => place = known,
+                        None => columns.insert(place, name.clone()),
+                    }
                 }
+                place += 1;
             }
         }
         let mut common = Vec::new();
@@ -122,7 +127,9 @@ fn without(row: &Row, hidden: &HashSet<&str>, width: usize) -> Map<String, Value
                     .filter(|(key, value)| !hidden.contains(inner_name(row, key, name).as_str()) && !value.is_null())
                     .map(|(key, value)| (key.clone(), short(value, width)))
                     .collect();
-                kept.insert(name.clone(), Value::Object(inner));
+                if !inner.is_empty() {
+                    kept.insert(name.clone(), Value::Object(inner));
+                }
             }
             _ if hidden.contains(name.as_str()) || value.is_null() => {}
             _ => {
@@ -220,6 +227,20 @@ mod tests {
         let (structured, common) = table.structured(&rows, 1, 60);
         assert_eq!(structured, [json!({"labels": {"pod": "api-1"}, "value": 1.5})]);
         assert_eq!(Value::Object(common), json!({"job": "api"}));
+    }
+
+    #[test]
+    fn columns_that_some_rows_lack_keep_their_place() {
+        let table = Table::new(&rows(&json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}])));
+        assert_eq!(table.columns, ["a", "b", "c", "d"]);
+        let first_comes_later = Table::new(&rows(&json!([{"b": 1, "c": 1}, {"a": 1, "b": 2}])));
+        assert_eq!(first_comes_later.columns, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_map_of_which_nothing_is_left_is_left_out() {
+        let rows = rows(&json!([{"a": 1, "labels": {"job": "x"}}, {"a": 2, "labels": {"job": "x"}}]));
+        assert_eq!(Table::new(&rows).structured(&rows, 1, 60).0, [json!({"a": 1})]);
     }
 
     #[test]

@@ -108,6 +108,8 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
     let mut facts = Map::new();
     let mut failures = Vec::new();
     let mut answered = 0;
+    let mut is_table = false;
+    let mut texts = Vec::new();
     for (name, part) in parts {
         let part = match part {
             Ok(part) => part,
@@ -118,6 +120,8 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
             }
         };
         answered += 1;
+        is_table |= part.rows.is_some();
+        texts.extend(part.text.map(|text| format!("{name}:\n{text}")));
         for row in part.rows.unwrap_or_default() {
             let mut located = Row::new();
             located.insert("instance".into(), Value::String(name.clone()));
@@ -133,11 +137,16 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
     if answered == 0 {
         return Err(all_failed(failures));
     }
-    let mut rows = join(rows);
-    if let Some(order) = merged.order {
-        rows.sort_by(order);
+    if is_table {
+        let mut rows = join(rows);
+        if let Some(order) = merged.order {
+            rows.sort_by(order);
+        }
+        merged.rows = Some(rows);
     }
-    merged.rows = Some(rows);
+    if texts.len() == answered {
+        merged.text = Some(texts.join("\n\n"));
+    }
     merged.facts = (!facts.is_empty()).then(|| Value::Object(facts));
     merged.notes.splice(0..0, failures.into_iter().map(|(name, error)| format!("{name} failed: {error}")));
     Ok(merged)
