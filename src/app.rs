@@ -42,8 +42,7 @@ impl Contents {
     /// Those of the product.
     #[must_use]
     pub fn product() -> Self {
-        let offer =
-            Offer { prompts: tools::prompts(), resources: tools::resources(), changing: false, logging: true };
+        let offer = Offer { prompts: tools::prompts(), resources: tools::resources(), changing: false, logging: true };
         Self { topics: tools::topics(), offer }
     }
 }
@@ -63,8 +62,7 @@ impl App {
     pub fn new(config: &Config, contents: Contents) -> Result<Self, Vec<(String, String)>> {
         let mut mistakes = Vec::new();
         let backends = Backends::new(&config.backends).map_err(|found| mistakes.extend(found)).ok();
-        let authenticator =
-            Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
+        let authenticator = Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
         for pattern in config.tools.idle(&contents.topics) {
             mistakes.push(("tools".into(), format!("`{pattern}` matches no service, toolset or tool")));
         }

@@ -138,8 +138,14 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
-        let wrong = |name: &str, hash: &str| ApiKey { name: name.into(), hash: hash.into(), allow: Effect::Read, expires: None };
-        let mistakes = Keys::new(&[wrong("a", "12"), wrong("", &"0".repeat(64)), wrong("b", &"é".repeat(32))]).unwrap_err();
+        let wrong = |name: &str, hash: &str| ApiKey {
+            name: name.into(),
+            hash: hash.into(),
+            allow: Effect::Read,
+            expires: None,
+        };
+        let mistakes =
+            Keys::new(&[wrong("a", "12"), wrong("", &"0".repeat(64)), wrong("b", &"é".repeat(32))]).unwrap_err();
         let paths: Vec<_> = mistakes.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(paths, ["auth.api_keys.0.hash", "auth.api_keys.1.name", "auth.api_keys.2.hash"]);
     }

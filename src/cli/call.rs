@@ -82,7 +82,9 @@ fn read(given: &Arguments) -> Result<Map<String, Value>, String> {
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| format!("`{word}` is not KEY=VALUE; `tools show {}` lists the arguments", given.tool))?;
         let kind = tool.and_then(|tool| {
-            tool.arguments().find(|(name, _)| *name == key).map(|(_, schema)| schema.get("type").and_then(Value::as_str))
+            tool.arguments()
+                .find(|(name, _)| *name == key)
+                .map(|(_, schema)| schema.get("type").and_then(Value::as_str))
         });
         match kind {
             Some(Some("array")) => {

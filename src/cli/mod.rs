@@ -254,9 +254,7 @@ fn list_tools(as_json: bool) -> ExitCode {
     let lines: Vec<String> = catalogue
         .all()
         .iter()
-        .map(|tool| {
-            format!("{:widest$}  {:7}  {}", tool.entry.name, tool.entry.policy.effect.label(), tool.purpose())
-        })
+        .map(|tool| format!("{:widest$}  {:7}  {}", tool.entry.name, tool.entry.policy.effect.label(), tool.purpose()))
         .collect();
     say(&lines.join("\n"))
 }

@@ -173,10 +173,8 @@ pub fn load(
     }
     check::check(&value, &schema, "", &mut mistakes);
     check::resolve_secrets(&mut value, &schema, "", &mut mistakes);
-    let mut mistakes: Vec<Mistake> = mistakes
-        .into_iter()
-        .map(|(key, message)| Mistake { place: places.of(&key), key, message })
-        .collect();
+    let mut mistakes: Vec<Mistake> =
+        mistakes.into_iter().map(|(key, message)| Mistake { place: places.of(&key), key, message }).collect();
     if mistakes.is_empty() {
         match serde_path_to_error::deserialize(value) {
             Ok(config) => return Ok(Loaded { config, file: file.map(Path::to_owned), places }),

@@ -231,9 +231,8 @@ fn enter(
 ) -> Result<Context, Response> {
     let caller = edge.authenticator.caller(headers).map_err(reply::error)?;
     let service = service.as_ref().map(|Path(service)| service.as_str());
-    let scope = scope(edge, service, query.as_deref(), headers).ok_or_else(|| {
-        reply::error(Error::NotFound("there is no such service here; /mcp has all of them".into()))
-    })?;
+    let scope = scope(edge, service, query.as_deref(), headers)
+        .ok_or_else(|| reply::error(Error::NotFound("there is no such service here; /mcp has all of them".into())))?;
     Ok(edge.context(caller, scope, headers))
 }
 

@@ -74,9 +74,7 @@ impl Server {
             let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
             let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
                 let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
-                async move {
-                    Ok::<_, std::convert::Infallible>(handle(&edge, &rules, router, request.map(Body::new)).await)
-                }
+                async move { Ok::<_, std::convert::Infallible>(handle(&edge, &rules, router, request.map(Body::new)).await) }
             });
             let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);

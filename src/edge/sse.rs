@@ -77,9 +77,7 @@ async fn begin(edge: Shared, context: &Context, path: &str) -> Result<Response> 
             open = match message {
                 // Somebody only wants to know whether the stream is open.
                 Some(message) if message.is_empty() => true,
-                Some(message) => {
-                    frames.send(Frame { event: Some("message"), ..Frame::message(message) }).await.is_ok()
-                }
+                Some(message) => frames.send(Frame { event: Some("message"), ..Frame::message(message) }).await.is_ok(),
                 None => false,
             };
         }
@@ -99,7 +97,9 @@ pub(super) async fn message(
     body: Body,
 ) -> Response {
     let id = query.0.as_deref().and_then(|query| {
-        url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "sessionId").map(|(_, id)| id.into_owned())
+        url::form_urlencoded::parse(query.as_bytes())
+            .find(|(name, _)| name == "sessionId")
+            .map(|(_, id)| id.into_owned())
     });
     let context = match enter(&edge, service, query, &headers) {
         Ok(context) => context,

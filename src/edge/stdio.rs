@@ -52,7 +52,8 @@ pub async fn serve(
         Ok::<_, std::io::Error>(())
     });
     let most = edge.config.most_body_bytes;
-    let mut conversation = Conversation { edge, caller: Arc::new(caller), lines, session: None, running: Arc::default() };
+    let mut conversation =
+        Conversation { edge, caller: Arc::new(caller), lines, session: None, running: Arc::default() };
     let mut reader = BufReader::new(input);
     let mut line = Vec::new();
     loop {
@@ -82,7 +83,11 @@ enum Line {
 }
 
 /// Reads a line of at most `most` bytes; a longer one is passed over.
-async fn read_line(reader: &mut (impl AsyncBufReadExt + Unpin), line: &mut Vec<u8>, most: usize) -> std::io::Result<Line> {
+async fn read_line(
+    reader: &mut (impl AsyncBufReadExt + Unpin),
+    line: &mut Vec<u8>,
+    most: usize,
+) -> std::io::Result<Line> {
     let mut too_long = false;
     loop {
         let available = reader.fill_buf().await?;
@@ -305,9 +310,7 @@ async fn alone(
         Ok(Outcome::InputRequired { result, .. }) => {
             envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "input_required", result))
         }
-        Ok(Outcome::Task(result)) => {
-            envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", result))
-        }
+        Ok(Outcome::Task(result)) => envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", result)),
         Err(fault) => envelope::error(Some(id), &fault),
     })
 }

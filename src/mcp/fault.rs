@@ -81,7 +81,8 @@ impl Fault {
     #[must_use]
     pub fn resource_not_found(uri: &str, revision: Revision) -> Self {
         let code = if revision.is_modern() { -32602 } else { -32002 };
-        let mut fault = Self::new(code, StatusCode::OK, "there is no such resource; `resources/list` shows those that are");
+        let mut fault =
+            Self::new(code, StatusCode::OK, "there is no such resource; `resources/list` shows those that are");
         fault.data = Some(json!({ "uri": uri }));
         fault
     }

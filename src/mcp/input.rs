@@ -38,10 +38,9 @@ pub(super) fn accept(
         let bound: Vec<&str> = bound.iter().map(String::as_str).collect();
         let opened = context.signer.open(&bound, &state, context.now.as_second());
         let state = opened.ok().and_then(|content| serde_json::from_slice(&content).ok());
-        context.inputs.state =
-            Some(state.ok_or_else(|| {
-                Fault::invalid_params("requestState: not valid for this call: changed, expired, or made for another one")
-            })?);
+        context.inputs.state = Some(state.ok_or_else(|| {
+            Fault::invalid_params("requestState: not valid for this call: changed, expired, or made for another one")
+        })?);
     }
     Ok(())
 }

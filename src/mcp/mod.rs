@@ -112,7 +112,9 @@ impl Engine {
     #[must_use]
     pub fn new(identity: Identity, mut offer: Offer, dispatch: Arc<Dispatch>, store: Shared) -> Self {
         let backends = &dispatch.surroundings().backends;
-        offer.prompts.retain(|prompt| prompt.services.is_empty() || prompt.services.iter().any(|name| backends.has(name)));
+        offer
+            .prompts
+            .retain(|prompt| prompt.services.is_empty() || prompt.services.iter().any(|name| backends.has(name)));
         Self {
             identity,
             offer,

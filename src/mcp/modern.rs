@@ -80,7 +80,8 @@ impl RequestMeta {
             _ => Map::new(),
         };
         context.client = Client { capabilities: capabilities.into(), log_level };
-        if let Some(parent) = self.traceparent.as_ref().and_then(Value::as_str).filter(|parent| is_traceparent(parent)) {
+        if let Some(parent) = self.traceparent.as_ref().and_then(Value::as_str).filter(|parent| is_traceparent(parent))
+        {
             let state = self.tracestate.as_ref().and_then(Value::as_str).filter(|state| is_plain(state));
             context.trace = Trace { parent: Some(parent.to_owned()), state: state.map(str::to_owned) };
         }
@@ -182,7 +183,8 @@ impl Engine {
             let value = arguments.pointer(pointer).filter(|value| !value.is_null());
             let Some(value) = value else { continue };
             let wrong = |what: &str| Fault::header_mismatch(format!("the header `Mcp-Param-{name}` {what}"));
-            let given = header(&format!("mcp-param-{}", name.to_ascii_lowercase())).ok_or_else(|| wrong("is missing"))?;
+            let given =
+                header(&format!("mcp-param-{}", name.to_ascii_lowercase())).ok_or_else(|| wrong("is missing"))?;
             let given = decode(given).ok_or_else(|| wrong("cannot be decoded"))?;
             if !is_same(value, &given) {
                 return Err(wrong("says something else than the argument"));
@@ -231,8 +233,12 @@ mod tests {
     #[test]
     fn a_trace_parent_has_its_form_or_is_ignored() {
         assert!(is_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
-        for wrong in ["", "00-0-0-0", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01"] {
+        for wrong in [
+            "",
+            "00-0-0-0",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        ] {
             assert!(!is_traceparent(wrong), "{wrong}");
         }
     }

@@ -111,8 +111,7 @@ impl Engine {
             return Ok(None);
         }
         // The task outlives the request, its stream, and the patience of whoever made it.
-        let context =
-            Context { outbox: Outbox::default(), cancelled: CancellationToken::new(), ..context.clone() };
+        let context = Context { outbox: Outbox::default(), cancelled: CancellationToken::new(), ..context.clone() };
         let mut run = self.tasks.start(tool.entry.name, arguments, &context);
         if mode == Mode::May
             && let Ok(outcome) = tokio::time::timeout(GRACE, &mut run).await

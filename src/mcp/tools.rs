@@ -44,8 +44,9 @@ fn params(request: &Request) -> Result<(String, Map<String, Value>, Retry), Faul
         #[serde(default)]
         request_state: Option<String>,
     }
-    let params: Params<'_> = serde_json::from_slice(&request.params)
-        .map_err(|error| Fault::invalid_params(format!("params: {error}; `tools/call` takes `name` and `arguments`")))?;
+    let params: Params<'_> = serde_json::from_slice(&request.params).map_err(|error| {
+        Fault::invalid_params(format!("params: {error}; `tools/call` takes `name` and `arguments`"))
+    })?;
     let arguments = match params.arguments.map(RawValue::get) {
         None | Some("null") => Map::new(),
         Some(text) => serde_json::from_str(text)

@@ -58,8 +58,7 @@ impl Sessions {
             "resources/subscribe" => done(self.subscribe(session, params, true).await),
             "resources/unsubscribe" => done(self.subscribe(session, params, false).await),
             _ => {
-                let request =
-                    Request { method: method.to_owned(), params: params.clone(), revision: session.revision };
+                let request = Request { method: method.to_owned(), params: params.clone(), revision: session.revision };
                 match self.carry_on(session, id, &request, context, sink).await {
                     Ok(Some(result)) => envelope::result(id, &result),
                     Ok(None) => return None,

@@ -201,7 +201,11 @@ impl Sessions {
             return Err(Fault::invalid_params(format!("a session follows {MOST_SUBSCRIPTIONS} resources at most")));
         }
         self.change(session, |record| {
-            if on { record.subscriptions.insert(uri.clone()) } else { record.subscriptions.remove(&uri) };
+            if on {
+                record.subscriptions.insert(uri.clone())
+            } else {
+                record.subscriptions.remove(&uri)
+            };
         })
         .await?;
         self.signal(&session.id, &Signal::Resubscribed).await?;
@@ -224,10 +228,7 @@ impl Session {
     /// The circumstances of a request in this session.
     #[must_use]
     pub fn context(&self, context: Context) -> Context {
-        let client = Client {
-            capabilities: self.capabilities.clone(),
-            log_level: self.log_level,
-        };
+        let client = Client { capabilities: self.capabilities.clone(), log_level: self.log_level };
         Context { client, ..context }
     }
 }

@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_uri_fits_its_template_segment_by_segment() {
-        let fits = |template, uri| matches(template, uri).map(|found| found.into_iter().map(|(_, v)| v).collect::<Vec<_>>());
+        let fits =
+            |template, uri| matches(template, uri).map(|found| found.into_iter().map(|(_, v)| v).collect::<Vec<_>>());
         assert_eq!(fits("a://{x}/b/{y}", "a://one/b/t%2Fwo").unwrap(), ["one", "t/wo"]);
         assert_eq!(fits("a://{x}/data", "a://7/data").unwrap(), ["7"]);
         assert_eq!(fits("a://all", "a://all").unwrap(), Vec::<String>::new());

@@ -104,8 +104,8 @@ fn hit(tool: &Described, context: &Context) -> Hit {
 
 /// Words that say nothing about what a tool does.
 const FILLERS: [&str; 20] = [
-    "a", "an", "the", "of", "to", "in", "on", "for", "and", "or", "with", "is", "are", "what", "which", "how", "do", "i",
-    "my", "all",
+    "a", "an", "the", "of", "to", "in", "on", "for", "and", "or", "with", "is", "are", "what", "which", "how", "do",
+    "i", "my", "all",
 ];
 
 /// The telling words of a text, without endings: `silences` and `silenced` mean `silenc`.
@@ -206,7 +206,10 @@ impl Tool for Describe {
                 None => missing.push(format!("`{}`", name.escape_debug())),
             }
         }
-        let note = format!("There is no {} here, or it is not yours to call; find tools with `tools_search`.", missing.join(", "));
+        let note = format!(
+            "There is no {} here, or it is not yours to call; find tools with `tools_search`.",
+            missing.join(", ")
+        );
         match (tools.is_empty(), missing.is_empty()) {
             (true, _) => Err(Error::NotFound(note)),
             (false, true) => Ok(Facts::new(Descriptions { tools })),
@@ -232,12 +235,8 @@ fn describe(tool: &Described) -> Description {
 
 fn example(tool: &Described) -> String {
     let required = tool.schema.get("required").and_then(Value::as_array);
-    let arguments: Vec<String> = required
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(|name| format!("{name}=…"))
-        .collect();
+    let arguments: Vec<String> =
+        required.into_iter().flatten().filter_map(Value::as_str).map(|name| format!("{name}=…")).collect();
     format!("{} {}", tool.entry.name, arguments.join(" ")).trim_end().to_owned()
 }
 
@@ -294,12 +293,8 @@ struct Backend {
 impl Tool for ListBackends {
     const NAME: &str = "server_list_backends";
     const POLICY: Policy = Policy::read(Permission::AnyCaller).light().cached(30).by_default();
-    const REPLACES: &[&str] = &[
-        "helm_health_check",
-        "grafana_test_connection",
-        "prometheus_test_connection",
-        "kibana_test_connection",
-    ];
+    const REPLACES: &[&str] =
+        &["helm_health_check", "grafana_test_connection", "prometheus_test_connection", "kibana_test_connection"];
     type Backend = (Surroundings, Context);
     type Output = Listing<Backend>;
 
@@ -345,12 +340,7 @@ async fn probe(mut backend: Backend, surroundings: &Surroundings, context: &Cont
     backend
 }
 
-async fn version(
-    service: &str,
-    name: &str,
-    surroundings: &Surroundings,
-    context: &Context,
-) -> Result<Option<String>> {
+async fn version(service: &str, name: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<String>> {
     let backends = &surroundings.backends;
     let (answer, pointer): (Value, &str) = match service {
         "prometheus" => {

@@ -71,13 +71,7 @@ impl Resource for Tools {
         }))))
     }
 
-    async fn complete(
-        &self,
-        _: &str,
-        _: &str,
-        surroundings: &Surroundings,
-        context: &Context,
-    ) -> Result<Vec<String>> {
+    async fn complete(&self, _: &str, _: &str, surroundings: &Surroundings, context: &Context) -> Result<Vec<String>> {
         Ok(surroundings.catalogue.reachable(context).map(|tool| tool.entry.name.to_owned()).collect())
     }
 }

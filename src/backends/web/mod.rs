@@ -49,7 +49,7 @@ impl Default for Config {
 
 /// The client for all pages.
 #[derive(Debug)]
-pub struct Fetcher {
+pub(super) struct Fetcher {
     allow: Vec<Pattern>,
     /// The allow-list as it was written, for messages.
     names: String,
@@ -322,8 +322,6 @@ mod tests {
     use super::*;
 
     fn fetcher(allow: &[&str], allow_private: &[&str]) -> Fetcher {
-        // Clients need a TLS provider, as the program installs it at its start.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
         Fetcher::new(&Config { allow: owned(allow), allow_private: owned(allow_private), ..Config::default() }).unwrap()
     }

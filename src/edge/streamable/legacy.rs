@@ -66,7 +66,9 @@ async fn session(edge: &Edge, id: Option<&Id>, context: &Context, headers: &Head
     };
     let session = match edge.sessions.find(name, &context.caller).await {
         Ok(Some(session)) => session,
-        Ok(None) => return refuse(StatusCode::NOT_FOUND, "there is no such session (any more): begin with `initialize`"),
+        Ok(None) => {
+            return refuse(StatusCode::NOT_FOUND, "there is no such session (any more): begin with `initialize`");
+        }
         Err(error) => return Err(reply::error(error)),
     };
     match header(headers, "mcp-protocol-version") {
@@ -122,8 +124,7 @@ pub(super) async fn batch(
             Ok(Message::Request { id, method, params }) => {
                 let (sessions, within, context, sink) =
                     (edge.sessions.clone(), session.clone(), context.clone(), sink.clone());
-                let context =
-                    Context { cancelled: tokio_util::sync::CancellationToken::new(), ..context };
+                let context = Context { cancelled: tokio_util::sync::CancellationToken::new(), ..context };
                 answers.push(Box::pin(async move {
                     if method == "initialize" {
                         let fault = Fault::invalid_request("`initialize` stands alone, not in a batch");
@@ -195,7 +196,9 @@ async fn reply_to_post(
         }
         let (frames, receiver) = mpsc::channel(16);
         let _ = tell.send(First::Stream(receiver));
-        Writer { edge, session, stream: Streams::fresh(), frames: Some(frames) }.write(first, outgoing, run, done).await;
+        Writer { edge, session, stream: Streams::fresh(), frames: Some(frames) }
+            .write(first, outgoing, run, done)
+            .await;
     });
     match told.await {
         Ok(First::Done(answers)) => as_json(&answers, batch),

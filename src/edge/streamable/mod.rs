@@ -90,7 +90,9 @@ pub(super) async fn post(
             }
             legacy::request(edge, id, method, params, context, &headers, accepts).await
         }
-        Message::Notification { method, params } => legacy::notification(&edge, &method, &params, &context, &headers).await,
+        Message::Notification { method, params } => {
+            legacy::notification(&edge, &method, &params, &context, &headers).await
+        }
         Message::Response { id, result } => legacy::response(&edge, &id, result, &context, &headers).await,
     }
 }

@@ -79,7 +79,9 @@ pub(super) async fn answer(
         outcome = Some(run.as_mut().await);
     }
     match outcome {
-        Some(Ok(result)) if first.is_none() && accepts.json => reply::json(StatusCode::OK, envelope::result(&id, &result)),
+        Some(Ok(result)) if first.is_none() && accepts.json => {
+            reply::json(StatusCode::OK, envelope::result(&id, &result))
+        }
         Some(Err(fault)) if first.is_none() => reply::fault(Some(&id), &fault, Revision::V2026_07_28),
         finished => {
             let run: Run = Box::pin(async move {

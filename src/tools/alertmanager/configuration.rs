@@ -301,7 +301,15 @@ inhibit_rules:
 
     #[test]
     fn the_tree_shows_what_each_route_changes() {
-        insta::assert_snapshot!(Configuration::read(EXAMPLE).unwrap().root.tree(), @"");
+        insta::assert_snapshot!(Configuration::read(EXAMPLE).unwrap().root.tree(), @r#"
+        all alerts → default  (grouped by alertname cluster, wait 30s, interval 5m, repeat 4h)
+        ├ audit="true" → audit  (then continues)
+        ├ severity=~"page|critical" → pager  (wait 10s)
+        │ ├ team="db" → dba  (each alert by itself, quiet during nights)
+        │ └ team=~"web|shop" → pager  (only during workdays)
+        ├ severity!="warning", severity!="info", team="" → quiet
+        └ severity="page", team=~"d." → shadowed
+        "#);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Finds labels that lead an alert to a receiver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -13,6 +14,9 @@ const MOST_TRIES: usize = 5_000;
 
 /// Texts that are tried for one pattern.
 const MOST_SAMPLES: usize = 12;
+
+/// Characters that are tried for one place of a pattern.
+const CHARACTERS: usize = 4;
 
 /// A text that hardly any matcher names.
 const OTHER: &str = "other";
@@ -174,7 +178,7 @@ fn texts(pattern: &Hir) -> Vec<String> {
     let mut found = match pattern.kind() {
         HirKind::Empty | HirKind::Look(_) => vec![String::new()],
         HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
-        HirKind::Class(class) => character(class).map(String::from).into_iter().collect(),
+        HirKind::Class(class) => characters(class).map(String::from).collect(),
         HirKind::Capture(capture) => texts(&capture.sub),
         HirKind::Alternation(parts) => parts.iter().flat_map(texts).collect(),
         HirKind::Concat(parts) => parts.iter().map(texts).fold(vec![String::new()], |before, part| {
@@ -193,19 +197,19 @@ fn texts(pattern: &Hir) -> Vec<String> {
     found
 }
 
-/// A character of a class, one that people write if there is any.
-fn character(class: &Class) -> Option<char> {
+/// A few characters of a class, those that people write first.
+fn characters(class: &Class) -> impl Iterator<Item = char> {
     let ranges: Vec<(char, char)> = match class {
         Class::Unicode(class) => class.ranges().iter().map(|range| (range.start(), range.end())).collect(),
         Class::Bytes(class) => {
             class.ranges().iter().map(|range| (char::from(range.start()), char::from(range.end()))).collect()
         }
     };
-    let usual = ('a'..='z').chain('0'..='9').chain('A'..='Z').chain("-_./: ".chars());
-    let mut usual = ['x', '1'].into_iter().chain(usual);
-    usual
-        .find(|c| ranges.iter().any(|(start, end)| (start..=end).contains(&c)))
-        .or_else(|| ranges.first().map(|(start, _)| *start))
+    let usual = ('a'..='z').chain('1'..='9').chain('A'..='Z').chain("0-_./: ".chars());
+    let unusual: Vec<char> = ranges.iter().map(|(start, _)| *start).collect();
+    let usual =
+        iter::once('x').chain(usual).filter(move |c| ranges.iter().any(|(start, end)| (start..=end).contains(&c)));
+    usual.chain(unusual).take(CHARACTERS)
 }
 
 #[cfg(test)]
@@ -236,12 +240,12 @@ mod tests {
             ("{receiver: a, matchers: [x=1]}", "a", "alertname=Test x=1 → a"),
             ("{receiver: a, matchers: [x=1]}", "root", "alertname=Test → root"),
             ("{receiver: a}, {receiver: b}", "a", "alertname=Test → a"),
-            ("{receiver: a, matchers: [x=~\"(foo|bar)[0-9]+\"]}", "a", "alertname=Test x=foo1 → a"),
-            ("{receiver: a, matchers: [x!=\"\"]}", "a", "alertname=Test x=other → a"),
-            ("{receiver: a, matchers: [x=\"\"]}", "root", "alertname=Test x=other → root"),
+            ("{receiver: a, matchers: ['x=~\"(foo|bar)[0-9]+\"']}", "a", "alertname=Test x=foo1 → a"),
+            ("{receiver: a, matchers: ['x!=\"\"']}", "a", "alertname=Test x=other → a"),
+            ("{receiver: a, matchers: ['x=\"\"']}", "root", "alertname=Test x=other → root"),
             ("{receiver: a, matchers: [alertname=~Kube.+]}", "a", "alertname=Kubex → a"),
             ("{receiver: a, matchers: [alertname!=Test]}", "a", "alertname=other → a"),
-            ("{receiver: a, matchers: [x=1]}, {receiver: b, matchers: [x=~\"1|2\"]}", "b", "alertname=Test x=2 → b"),
+            ("{receiver: a, matchers: [x=1]}, {receiver: b, matchers: ['x=~\"1|2\"']}", "b", "alertname=Test x=2 → b"),
             (
                 "{receiver: a, matchers: [y=1]}, {receiver: b, matchers: [y=1, x=2]}, {receiver: c, matchers: [y!=1, x=2]}",
                 "c",
@@ -253,7 +257,7 @@ mod tests {
                 "alertname=Test x=1 → a b",
             ),
             (
-                "{receiver: a, matchers: [x=~\"1|2\"], continue: true}, {receiver: b, matchers: [x=~\"[1-3]\"]}",
+                "{receiver: a, matchers: ['x=~\"1|2\"'], continue: true}, {receiver: b, matchers: ['x=~\"[1-3]\"']}",
                 "b",
                 "alertname=Test x=3 → b",
             ),
@@ -263,7 +267,7 @@ mod tests {
                 "alertname=Test x=1 → b",
             ),
             (
-                "{receiver: p, matchers: [x=1], routes: [{receiver: a, matchers: [y=\"\"]}]}",
+                "{receiver: p, matchers: [x=1], routes: [{receiver: a, matchers: ['y=\"\"']}]}",
                 "p",
                 "alertname=Test x=1 y=other → p",
             ),
@@ -289,7 +293,12 @@ mod tests {
                 "",
                 "an alert for it goes to a (all alerts) instead",
             ),
-            ("{receiver: a, matchers: [x=~\".*\"]}, {receiver: b, matchers: [x=1]}", "b", "", "goes to a (x=~\".*\")"),
+            (
+                "{receiver: a, matchers: ['x=~\".*\"']}, {receiver: b, matchers: [x=1]}",
+                "b",
+                "",
+                "goes to a (x=~\".*\")",
+            ),
             ("{receiver: a, matchers: [x=1, x=2]}", "a", "", "no labels were found"),
             ("{receiver: a, matchers: [x=1]}", "a", "x=2", "no labels were found that its route takes (x=\"1\")"),
             ("{receiver: p, matchers: [x=1], routes: [{receiver: a}]}", "p", "", "goes to a"),

@@ -103,7 +103,7 @@ impl Settings {
     pub(super) fn remarks(&self, above: Option<&Self>) -> Vec<String> {
         let grouping = match self.group_by.as_slice() {
             [] => "all in one group".into(),
-            [all] if all == "..." => "not grouped".into(),
+            [all] if all == "..." => "each alert by itself".into(),
             labels => format!("grouped by {}", labels.join(" ")),
         };
         let mut remarks = Vec::new();
