@@ -201,8 +201,21 @@ fn prune(value: &Value, budget: usize) -> (Value, bool) {
         return (value.clone(), false);
     }
     let mut pruned = value.clone();
-    for (items, characters) in [(200, 4_000), (100, 1_000), (50, 400), (20, 200), (10, 120), (5, 80), (3, 40), (1, 20)]
-    {
+    let steps = [
+        (400, 64_000),
+        (400, 32_000),
+        (300, 16_000),
+        (300, 8_000),
+        (200, 4_000),
+        (100, 1_000),
+        (50, 400),
+        (20, 200),
+        (10, 120),
+        (5, 80),
+        (3, 40),
+        (1, 20),
+    ];
+    for (items, characters) in steps {
         shorten(&mut pruned, items, characters);
         if fits(&pruned) {
             break;

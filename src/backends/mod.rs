@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use alertmanager::Alertmanager;
 pub use prometheus::Prometheus;
-pub use web::Web;
+pub use web::{Page, Web};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
@@ -68,8 +68,7 @@ impl Backends {
         .into_iter()
         .map(|(service, instances, dialect)| (service, Service::new(service, instances, dialect, &mut mistakes)))
         .collect();
-        let web =
-            web::Fetcher::new(&config.web).map_err(|mistake| mistakes.push(("backends.web.allow".into(), mistake)));
+        let web = web::Fetcher::new(&config.web).map_err(|found| mistakes.extend(found));
         match web {
             Ok(web) if mistakes.is_empty() => Ok(Self { services, web: Arc::new(web) }),
             _ => Err(mistakes),

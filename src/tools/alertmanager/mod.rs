@@ -1,6 +1,26 @@
 //! Alerts: what fires, who is told, what is silenced.
 
-use crate::toolkit::Topic;
+mod ages;
+mod alerts;
+mod api;
+mod configuration;
+mod counters;
+mod labels;
+mod matchers;
+mod routes;
+mod routing;
+mod silences;
+mod status;
+mod test_alert;
+
+use crate::toolkit::{Topic, fan_out, tool};
 
 /// Toolsets of Alertmanager.
-pub(super) const TOPICS: &[Topic] = &[];
+pub(super) const TOPICS: &[Topic] = &[
+    Topic { name: "alertmanager/alerts", tools: alerts::TOOLS },
+    Topic { name: "alertmanager/silences", tools: silences::TOOLS },
+    Topic {
+        name: "alertmanager/routing",
+        tools: &[tool::<routing::GetRouting>(), tool::<test_alert::SendTestAlert>(), fan_out::<status::GetStatus>()],
+    },
+];

@@ -1,4 +1,4 @@
-//! Time, waiting, and public web pages.
+//! Time, and waiting.
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -7,19 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::call::Context;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Moment, Span};
-use crate::toolkit::{Entry, Facts, Permission, Policy, Tool, Topic, tool};
-
-/// Toolsets of the utilities.
-pub(super) const TOPICS: &[Topic] = &[Topic { name: "utilities", tools: TOOLS }];
-
-const TOOLS: &[Entry] = &[tool::<GetTime>(), tool::<Sleep>()];
+use crate::toolkit::{Facts, Permission, Policy, Tool};
 
 /// The longest wait.
 const LONGEST_SLEEP: Span = Span::seconds(300);
 
 /// Tells the time in any zone, or converts a time.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct GetTime {
+pub(super) struct GetTime {
     /// IANA zone, for example `Europe/Zurich`.
     #[serde(default = "utc")]
     zone: String,
@@ -40,7 +35,7 @@ fn now() -> Moment {
 
 /// One moment, in the notations that people and programs use.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Time {
+pub(super) struct Time {
     /// RFC 3339, in the zone asked for.
     time: String,
     zone: String,
@@ -101,14 +96,14 @@ impl Tool for GetTime {
 ///
 /// Reports progress, and ends early when the call is cancelled.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Sleep {
+pub(super) struct Sleep {
     /// How long, for example `30s`; at most `5m`.
     duration: Span,
 }
 
 /// How long it was.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Slept {
+pub(super) struct Slept {
     /// Seconds that really passed.
     waited_seconds: f64,
 }

@@ -1,0 +1,438 @@
+//! Alerts: what fires now, one by one, counted, or in the groups that are notified together.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ages;
+use super::api::{self, AlertQuery, AlertState, Labels};
+use super::matchers;
+use crate::answers::Row;
+use crate::backends::Alertmanager;
+use crate::backends::rest::Request;
+use crate::error::Result;
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment};
+use crate::toolkit::{Entry, FanOut, Listing, Permission, Policy, Tool, fan_out, join_equal};
+
+/// The tools about alerts.
+pub(super) const TOOLS: &[Entry] = &[fan_out::<ListAlerts>(), fan_out::<ListAlertGroups>()];
+
+/// Alerts of a group that its row names.
+const NAMED_ALERTS: usize = 10;
+
+/// Lists alerts with state, severity, age and what mutes them.
+///
+/// Without `silenced` and `inhibited` only alerts that notify are listed, and the answer says how many others there are.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct ListAlerts {
+    /// Name of the instance, several names, or `"*"` for all.
+    instance: Option<Instances>,
+    /// Matchers, for example `severity="page"` or `namespace=~"shop-.*"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    filter: Vec<String>,
+    /// Regular expression over the names of receivers; it must match a whole name.
+    receiver: Option<String>,
+    /// Include alerts that notify.
+    #[serde(default = "yes")]
+    active: bool,
+    /// Include silenced ones.
+    #[serde(default)]
+    silenced: bool,
+    /// Include those that another alert inhibits.
+    #[serde(default)]
+    inhibited: bool,
+    /// Include those not yet routed.
+    #[serde(default = "yes")]
+    unprocessed: bool,
+    /// Only alerts that began after this, for example `now-1h`.
+    start: Option<Moment>,
+    /// `table` has one row per alert, `summary` counts by name and severity, `full` adds annotations and links.
+    #[serde(default)]
+    view: View,
+    /// Worst first, newest first, or by name.
+    #[serde(default)]
+    sort_by: SortBy,
+    /// Rows per page, at most 1000.
+    #[serde(default)]
+    limit: Limit<50, 1000>,
+    /// Position from the previous answer.
+    cursor: Option<Cursor>,
+    /// Budget of the answer in tokens; it shrinks to fit.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum View {
+    #[default]
+    Table,
+    Summary,
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SortBy {
+    #[default]
+    Severity,
+    Start,
+    Name,
+}
+
+/// An alert, or in the view `summary` all alerts of one name and severity.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct AlertRow {
+    /// Its `alertname`.
+    alert: String,
+    severity: String,
+    /// Alerts that are counted here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+    /// `active`, `silenced`, `inhibited`, `muted` by a time interval, or `unprocessed`.
+    state: String,
+    /// How long it fires; of several, the one that fires longest.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    age: String,
+    /// The age of the one that began last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest: Option<String>,
+    receivers: Vec<String>,
+    /// Ids of silences, fingerprints of inhibiting alerts, names of time intervals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    muted_by: Vec<String>,
+    /// All other labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: Labels,
+    /// What it says about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts_at: Option<String>,
+    /// All other annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: Labels,
+    /// Where its rule is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generator: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+}
+
+impl Tool for ListAlerts {
+    const NAME: &str = "alertmanager_list_alerts";
+    const POLICY: Policy = Policy::read(Permission::AlertsRead).cached(10).by_default();
+    const REPLACES: &[&str] = &[
+        "alertmanager_get_alerts",
+        "alertmanager_query_alerts",
+        "alertmanager_alerts_summary",
+        "alertmanager_query_alerts_advanced",
+    ];
+    type Backend = Alertmanager;
+    type Output = Listing<AlertRow>;
+
+    async fn call(self, alertmanager: &Alertmanager) -> Result<Listing<AlertRow>> {
+        let now = alertmanager.context.now;
+        let filter = matchers::parse_argument("filter", &self.filter)?;
+        let query = AlertQuery { receiver: self.receiver.clone(), ..AlertQuery::all(&filter) };
+        let mut alerts = api::alerts(alertmanager, &query).await?;
+        if let Some(start) = self.start {
+            alerts.retain(|alert| alert.starts_at > start.when(now));
+        }
+        let (alerts, hidden): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| self.wants(&alert.status));
+        let listing = match self.view {
+            View::Summary => summary(&alerts, now),
+            _ => Listing::new(alerts.into_iter().map(|alert| row(alert, self.view == View::Full, now)).collect()),
+        };
+        let listing = listing.ordered(match self.sort_by {
+            SortBy::Severity => worst_first,
+            SortBy::Start => newest_first,
+            SortBy::Name => by_name,
+        });
+        Ok(match left_out(&hidden) {
+            Some(note) => listing.note(note),
+            None => listing,
+        })
+    }
+}
+
+impl ListAlerts {
+    fn wants(&self, status: &api::Status) -> bool {
+        match status.state {
+            AlertState::Active => self.active,
+            AlertState::Unprocessed => self.unprocessed,
+            AlertState::Suppressed => {
+                (self.silenced || status.silenced_by.is_empty()) && (self.inhibited || status.inhibited_by.is_empty())
+            }
+        }
+    }
+}
+
+impl FanOut for ListAlerts {
+    /// Members of a cluster hold the same alerts. Counts of several instances stay side by side.
+    fn join(rows: Vec<Row>) -> Vec<Row> {
+        let (alerts, counts): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.contains_key("fingerprint"));
+        let mut rows = join_equal(alerts, &["fingerprint", "state"]);
+        rows.extend(counts);
+        rows
+    }
+}
+
+fn row(mut alert: api::Alert, full: bool, now: Timestamp) -> AlertRow {
+    let state = state(&alert.status).to_owned();
+    let api::Status { silenced_by, inhibited_by, muted_by, .. } = alert.status;
+    let said = ["summary", "message", "description", "title"].iter().find_map(|name| alert.annotations.remove(*name));
+    AlertRow {
+        alert: alert.labels.remove("alertname").unwrap_or_default(),
+        severity: alert.labels.remove("severity").unwrap_or_default(),
+        state,
+        age: ages::between(alert.starts_at, now),
+        receivers: alert.receivers.into_iter().map(|receiver| receiver.name).collect(),
+        muted_by: [silenced_by, inhibited_by, muted_by].concat(),
+        labels: alert.labels,
+        summary: said,
+        starts_at: full.then(|| ages::at(alert.starts_at)),
+        annotations: if full { alert.annotations } else { Labels::new() },
+        generator: Some(alert.generator_url).filter(|url| full && !url.is_empty()),
+        fingerprint: Some(alert.fingerprint),
+        ..AlertRow::default()
+    }
+}
+
+/// One row per name and severity, and the totals above.
+fn summary(alerts: &[api::Alert], now: Timestamp) -> Listing<AlertRow> {
+    let mut kinds: BTreeMap<(&str, &str), Vec<&api::Alert>> = BTreeMap::new();
+    for alert in alerts {
+        kinds.entry((label(alert, "alertname"), label(alert, "severity"))).or_default().push(alert);
+    }
+    let rows = kinds.into_iter().map(|((name, severity), alerts)| {
+        let receivers: BTreeSet<_> = alerts.iter().flat_map(|alert| &alert.receivers).map(|r| r.name.clone()).collect();
+        let begun = || alerts.iter().map(|alert| alert.starts_at);
+        AlertRow {
+            alert: name.to_owned(),
+            severity: severity.to_owned(),
+            count: Some(alerts.len()),
+            state: in_words(&states(alerts.iter().copied())),
+            age: begun().min().map(|first| ages::between(first, now)).unwrap_or_default(),
+            newest: begun().max().map(|last| ages::between(last, now)).filter(|_| alerts.len() > 1),
+            receivers: receivers.into_iter().collect(),
+            ..AlertRow::default()
+        }
+    });
+    let listing = Listing::new(rows.collect())
+        .fact("alerts", alerts.len())
+        .fact("by_severity", counts(alerts.iter().map(|alert| named(label(alert, "severity")))))
+        .fact("by_receiver", counts(alerts.iter().flat_map(|alert| &alert.receivers).map(|r| r.name.as_str())));
+    listing
+}
+
+/// Shows alerts as grouped for notification, by receiver.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct ListAlertGroups {
+    /// Name of the instance, several names, or `"*"` for all.
+    instance: Option<Instances>,
+    /// Matchers, for example `team="db"`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    filter: Vec<String>,
+    /// Regular expression over the names of receivers; it must match a whole name.
+    receiver: Option<String>,
+    /// Include alerts that notify.
+    #[serde(default = "yes")]
+    active: bool,
+    /// Include silenced ones.
+    #[serde(default)]
+    silenced: bool,
+    /// Include those that another alert inhibits.
+    #[serde(default)]
+    inhibited: bool,
+    /// Rows per page, at most 200.
+    #[serde(default)]
+    limit: Limit<20, 200>,
+    /// Position from the previous answer.
+    cursor: Option<Cursor>,
+    /// Budget of the answer in tokens; it shrinks to fit.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+/// Alerts that are notified together.
+#[derive(Debug, Serialize, JsonSchema)]
+struct GroupRow {
+    receiver: String,
+    /// The labels that the group is made by.
+    group: Labels,
+    /// How many alerts there are in each state.
+    alerts: String,
+    /// The severity of the worst.
+    worst: String,
+    /// How long the oldest fires.
+    oldest: String,
+    /// The alerts, each with what tells it from the others, worst first.
+    members: Vec<String>,
+}
+
+impl Tool for ListAlertGroups {
+    const NAME: &str = "alertmanager_list_alert_groups";
+    const POLICY: Policy = Policy::read(Permission::AlertsRead).cached(10);
+    const REPLACES: &[&str] = &["alertmanager_get_alert_groups", "alertmanager_alert_groups_paginated"];
+    type Backend = Alertmanager;
+    type Output = Listing<GroupRow>;
+
+    async fn call(self, alertmanager: &Alertmanager) -> Result<Listing<GroupRow>> {
+        let now = alertmanager.context.now;
+        let filter = matchers::parse_argument("filter", &self.filter)?;
+        let query = AlertQuery {
+            active: self.active,
+            silenced: self.silenced,
+            inhibited: self.inhibited,
+            unprocessed: None,
+            muted: Some(true),
+            receiver: self.receiver,
+            ..AlertQuery::all(&filter)
+        };
+        let groups: Vec<api::Group> = alertmanager.ask(Request::get("api/v2/alerts/groups").query(&query)?).await?;
+        let rows = groups.into_iter().filter(|group| !group.alerts.is_empty()).map(|group| group_row(group, now));
+        Ok(Listing::new(rows.collect()).ordered(worst_group_first))
+    }
+}
+
+impl FanOut for ListAlertGroups {}
+
+fn group_row(mut group: api::Group, now: Timestamp) -> GroupRow {
+    group.alerts.sort_by_key(|alert| (rank(label(alert, "severity")), alert.starts_at));
+    // What all members share says nothing about one of them.
+    let shared = |(name, value): (&String, &String)| {
+        group.alerts.len() > 1 && group.alerts.iter().all(|alert| alert.labels.get(name) == Some(value))
+    };
+    let mut members: Vec<_> = group
+        .alerts
+        .iter()
+        .take(NAMED_ALERTS)
+        .map(|alert| {
+            let own = alert.labels.iter().filter(|(name, value)| {
+                !["alertname", "severity"].contains(&name.as_str())
+                    && !group.labels.contains_key(*name)
+                    && !shared((name, value))
+            });
+            let own: Vec<_> = own.map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{} {}", label(alert, "alertname"), own.join(" ")).trim_end().to_owned()
+        })
+        .collect();
+    if group.alerts.len() > NAMED_ALERTS {
+        members.push(format!("and {} more", group.alerts.len() - NAMED_ALERTS));
+    }
+    GroupRow {
+        receiver: group.receiver.name,
+        alerts: in_words(&states(&group.alerts)),
+        worst: group.alerts.first().map(|alert| label(alert, "severity").to_owned()).unwrap_or_default(),
+        oldest: group
+            .alerts
+            .iter()
+            .map(|alert| alert.starts_at)
+            .min()
+            .map(|first| ages::between(first, now))
+            .unwrap_or_default(),
+        group: group.labels,
+        members,
+    }
+}
+
+/// What happens to an alert: Alertmanager's `suppressed`, told apart.
+pub(super) fn state(status: &api::Status) -> &'static str {
+    match status.state {
+        AlertState::Active => "active",
+        AlertState::Unprocessed => "unprocessed",
+        AlertState::Suppressed if !status.silenced_by.is_empty() => "silenced",
+        AlertState::Suppressed if !status.inhibited_by.is_empty() => "inhibited",
+        AlertState::Suppressed => "muted",
+    }
+}
+
+/// An alert in one line: its name, and every label that says more.
+pub(super) fn one_line(alert: &api::Alert) -> String {
+    let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
+    let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{} {}", label(alert, "alertname"), labels.join(" ")).trim().to_owned()
+}
+
+fn label<'a>(alert: &'a api::Alert, name: &str) -> &'a str {
+    alert.labels.get(name).map_or("", String::as_str)
+}
+
+fn named(severity: &str) -> &str {
+    if severity.is_empty() { "none" } else { severity }
+}
+
+fn states<'a>(alerts: impl IntoIterator<Item = &'a api::Alert>) -> BTreeMap<&'static str, usize> {
+    let mut states = BTreeMap::new();
+    for alert in alerts {
+        *states.entry(state(&alert.status)).or_default() += 1;
+    }
+    states
+}
+
+/// Counts as text: `3 active, 1 silenced`.
+fn in_words(counts: &BTreeMap<&'static str, usize>) -> String {
+    counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How often each text is there, the most frequent first.
+fn counts<'a>(texts: impl Iterator<Item = &'a str>) -> Map<String, Value> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for text in texts {
+        *counts.entry(text).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.into_iter().map(|(text, count)| (text.to_owned(), count.into())).collect()
+}
+
+fn left_out(hidden: &[api::Alert]) -> Option<String> {
+    let words = in_words(&states(hidden));
+    (!hidden.is_empty())
+        .then(|| format!("Not listed: {words}. `active`, `silenced`, `inhibited`, `unprocessed` choose."))
+}
+
+/// Severities from worst to least, in the words that are usual; what is not known stands above mere information.
+fn rank(severity: &str) -> u8 {
+    match severity.to_ascii_lowercase().as_str() {
+        "critical" | "crit" | "page" | "emergency" | "disaster" | "fatal" | "p0" | "p1" | "sev0" | "sev1" => 0,
+        "error" | "high" | "major" | "p2" | "sev2" => 1,
+        "warning" | "warn" | "medium" | "average" | "ticket" | "p3" | "sev3" => 2,
+        "info" | "information" | "notice" | "low" | "minor" | "p4" | "p5" | "sev4" | "sev5" => 4,
+        "none" | "debug" | "ok" => 5,
+        _ => 3,
+    }
+}
+
+fn worst_first(a: &Row, b: &Row) -> Ordering {
+    rank(text(a, "severity")).cmp(&rank(text(b, "severity"))).then_with(|| newest_first(a, b))
+}
+
+fn newest_first(a: &Row, b: &Row) -> Ordering {
+    let begun = |row| ages::length(text(row, if text(row, "newest").is_empty() { "age" } else { "newest" }));
+    begun(a).cmp(&begun(b)).then_with(|| by_name(a, b))
+}
+
+fn by_name(a: &Row, b: &Row) -> Ordering {
+    text(a, "alert").cmp(text(b, "alert")).then_with(|| text(a, "fingerprint").cmp(text(b, "fingerprint")))
+}
+
+fn worst_group_first(a: &Row, b: &Row) -> Ordering {
+    rank(text(a, "worst"))
+        .cmp(&rank(text(b, "worst")))
+        .then_with(|| text(a, "receiver").cmp(text(b, "receiver")))
+        .then_with(|| ages::length(text(a, "oldest")).cmp(&ages::length(text(b, "oldest"))))
+}
+
+fn text<'a>(row: &'a Row, column: &str) -> &'a str {
+    row.get(column).and_then(Value::as_str).unwrap_or_default()
+}
