@@ -47,6 +47,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// All of it as one value, made safe to show.
+    #[must_use]
+    pub fn whole(self) -> Value {
+        let mut whole = Map::new();
+        whole.extend(self.facts.map(|facts| ("facts".to_owned(), facts)));
+        whole.extend(self.text.map(|text| ("text".to_owned(), text.into())));
+        whole.extend(self.rows.map(|rows| ("rows".to_owned(), rows.into_iter().map(Value::Object).collect())));
+        if !self.notes.is_empty() {
+            whole.insert("notes".into(), self.notes.into());
+        }
+        let mut whole = Value::Object(whole);
+        clean::clean_value(&mut whole);
+        whole
+    }
+
     /// Words only.
     #[must_use]
     pub fn words(text: impl Into<String>) -> Self {

@@ -240,8 +240,8 @@ fn start_logs(config: &Config) {
 
 /// All tools, whatever is configured: to show them.
 fn all_tools() -> Catalogue {
-    let switches = Switches { on: vec!["*".into()], off: Vec::new() };
-    Catalogue::new(&tools::topics(), &switches, &|_| true)
+    let topics = tools::topics();
+    Catalogue::new(&topics, &Switches::everything(&topics), &|_| true)
 }
 
 fn list_tools(as_json: bool) -> ExitCode {

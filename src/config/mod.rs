@@ -126,18 +126,21 @@ struct Places {
 impl Places {
     /// Where a key, or what it is in, was set.
     fn of(&self, key: &str) -> Option<String> {
-        let is_in = |outer: &str| key == outer || key.starts_with(&format!("{outer}."));
-        if let Some((_, place)) = self.others.iter().rev().find(|(path, _)| is_in(path)) {
+        let is_in = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}."));
+        if let Some((_, place)) = self.others.iter().rev().find(|(path, _)| is_in(key, path)) {
             return Some(place.clone());
         }
-        let (file, lines) = self.file.as_ref()?;
-        let mut key = key;
-        loop {
-            if let Some(line) = lines.get(key) {
-                return Some(format!("{} line {line}", file.display()));
+        let in_file = self.file.as_ref().and_then(|(file, lines)| {
+            let mut key = key;
+            loop {
+                if let Some(line) = lines.get(key) {
+                    return Some(format!("{} line {line}", file.display()));
+                }
+                key = key.rsplit_once('.')?.0;
             }
-            key = key.rsplit_once('.')?.0;
-        }
+        });
+        // A group that only a variable of the environment brought in.
+        in_file.or_else(|| self.others.iter().find(|(path, _)| is_in(path, key)).map(|(_, place)| place.clone()))
     }
 }
 

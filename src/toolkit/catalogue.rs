@@ -40,6 +40,13 @@ pub struct Switches {
 }
 
 impl Switches {
+    /// Every tool of these topics, the guarded ones too.
+    #[must_use]
+    pub fn everything(topics: &[Topic]) -> Self {
+        let names = topics.iter().flat_map(|topic| topic.tools).map(|tool| tool.name.to_owned());
+        Self { on: names.collect(), off: Vec::new() }
+    }
+
     fn leave_on(&self, tool: &Described) -> bool {
         let matches = |patterns: &[String]| {
             patterns.iter().any(|pattern| {

@@ -26,7 +26,13 @@ pub fn of<T: JsonSchema>() -> Map<String, Value> {
 #[must_use]
 pub fn description<T: JsonSchema>() -> String {
     let schema = SchemaGenerator::default().root_schema_for::<T>();
-    schema.get("description").and_then(Value::as_str).unwrap_or_default().replace("\n\n", "\n")
+    unwrapped(schema.get("description").and_then(Value::as_str).unwrap_or_default())
+}
+
+/// A doc comment with a line for each paragraph: where its source breaks a line says nothing.
+fn unwrapped(text: &str) -> String {
+    let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+    paragraphs.join("\n")
 }
 
 /// The properties with an `x-mcp-header`, as JSON pointer and header name. Annotations that clients would refuse the tool
@@ -59,6 +65,9 @@ fn tidy(schema: &mut Value) {
         return;
     };
     object.remove("title");
+    if let Some(Value::String(description)) = object.get_mut("description") {
+        *description = unwrapped(description);
+    }
     if object.get("format").and_then(Value::as_str).is_some_and(|format| {
         matches!(format, "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "int32" | "int64" | "double" | "float")
     }) {

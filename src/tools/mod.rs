@@ -3,6 +3,8 @@
 pub mod alertmanager;
 pub mod discovery;
 pub mod prometheus;
+pub mod reference;
+mod prompts;
 mod resources;
 pub mod utilities;
 
@@ -19,7 +21,7 @@ pub fn topics() -> Vec<Topic> {
 /// All prompts, in the order in which lists show them.
 #[must_use]
 pub fn prompts() -> Vec<PromptEntry> {
-    Vec::new()
+    prompts::PROMPTS.to_vec()
 }
 
 /// All resources, in the order in which lists show them.

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
-use crate::toolkit::{Contents, Listed, Resource, Surroundings, matches};
+use crate::toolkit::{Contents, Kind, Listed, Resource, Surroundings, matches};
 
 /// Resources about the server itself.
 pub(super) fn resources() -> Vec<Arc<dyn Resource>> {
-    vec![Arc::new(Tools), Arc::new(Backends), Arc::new(Results)]
+    let mut resources: Vec<Arc<dyn Resource>> = vec![Arc::new(Tools), Arc::new(Backends), Arc::new(Results)];
+    resources.extend(BY_TOOL.iter().map(|family| Arc::new(*family) as Arc<dyn Resource>));
+    resources
 }
 
 const TOOL_TEMPLATE: &str = "catalogue://tools/{name}";
@@ -130,19 +132,104 @@ impl Resource for Results {
         let Some(variables) = matches(RESULT_TEMPLATE, uri) else { return Ok(None) };
         let found = surroundings.wholes.find(&variables[0].1, &context.caller.identity()).await?;
         let answer = found.ok_or_else(|| Error::NotFound("there is no such result (any more)".into()))?;
-        let mut whole = serde_json::Map::new();
-        if let Some(facts) = answer.facts {
-            whole.insert("facts".into(), facts);
-        }
-        if let Some(text) = answer.text {
-            whole.insert("text".into(), text.into());
-        }
-        if let Some(rows) = answer.rows {
-            whole.insert("rows".into(), json!(rows));
-        }
-        if !answer.notes.is_empty() {
-            whole.insert("notes".into(), answer.notes.into());
-        }
-        Ok(Some(Contents::json(&whole)))
+        Ok(Some(Contents::json(&answer.whole())))
     }
+}
+
+/// What a tool reads, under a URI: with the rights, the redaction and the limits of that tool.
+#[derive(Clone, Copy, Debug)]
+struct ByTool {
+    template: &'static str,
+    name: &'static str,
+    description: &'static str,
+    service: &'static str,
+    /// The values of the template's last variable, where they are few.
+    views: &'static [&'static str],
+    /// The tool and its arguments for the value of the last variable.
+    call: fn(&str) -> Option<(&'static str, Value)>,
+}
+
+const BY_TOOL: &[ByTool] = &[
+    ByTool {
+        template: "prometheus://{instance}/metrics/{name}",
+        name: "Metric",
+        description: "Type, unit, help and series of a metric.",
+        service: "prometheus",
+        views: &[],
+        call: |name| Some(("prometheus_search_metrics", json!({"query": format!("/^{}$/", regex::escape(name))}))),
+    },
+    ByTool {
+        template: "prometheus://{instance}/{view}",
+        name: "Prometheus",
+        description: "Targets, rules, alerts or labels of a Prometheus.",
+        service: "prometheus",
+        views: &["targets", "rules", "alerts", "labels"],
+        call: |view| match view {
+            "targets" => Some(("prometheus_list_targets", json!({}))),
+            "rules" => Some(("prometheus_list_rules", json!({}))),
+            "alerts" => Some(("prometheus_list_alerts", json!({}))),
+            "labels" => Some(("prometheus_get_labels", json!({}))),
+            _ => None,
+        },
+    },
+    ByTool {
+        template: "alertmanager://{instance}/{view}",
+        name: "Routing",
+        description: "Route tree and receivers of an Alertmanager, without credentials.",
+        service: "alertmanager",
+        views: &["routing"],
+        call: |view| (view == "routing").then(|| ("alertmanager_get_routing", json!({"view": "full"}))),
+    },
+];
+
+#[async_trait]
+impl Resource for ByTool {
+    fn listed(&self, surroundings: &Surroundings) -> Vec<Listed> {
+        if !surroundings.backends.has(self.service) {
+            return Vec::new();
+        }
+        vec![Listed {
+            uri: self.template.into(),
+            name: self.name,
+            description: self.description,
+            mime_type: "application/json",
+        }]
+    }
+
+    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
+        let Some(variables) = matches(self.template, uri) else { return Ok(None) };
+        let [(_, instance), (_, last)] = variables.as_slice() else { return Ok(None) };
+        let Some((tool, arguments)) = (self.call)(last) else { return Ok(None) };
+        let tool = surroundings.catalogue.find(tool, context);
+        let Some(Kind::Single(run) | Kind::FanOut(run, _)) = tool.map(|tool| tool.entry.kind) else {
+            return Err(Error::NotFound("there is no such resource, or it is not yours to read".into()));
+        };
+        let Value::Object(arguments) = arguments else { return Ok(None) };
+        let answer = run(arguments, Some(instance.clone()), context, surroundings).await?;
+        Ok(Some(Contents::json(&answer.whole())))
+    }
+
+    async fn complete(
+        &self,
+        variable: &str,
+        typed: &str,
+        surroundings: &Surroundings,
+        context: &Context,
+    ) -> Result<Vec<String>> {
+        Ok(match variable {
+            "instance" => surroundings.backends.names(self.service),
+            "name" => metric_names(typed, surroundings, context).await?,
+            _ => self.views.iter().map(|view| (*view).to_owned()).collect(),
+        })
+    }
+}
+
+/// Names of metrics that contain what was typed, of the default instance.
+pub(super) async fn metric_names(typed: &str, surroundings: &Surroundings, context: &Context) -> Result<Vec<String>> {
+    let tool = surroundings.catalogue.find("prometheus_search_metrics", context);
+    let Some(Kind::FanOut(run, _)) = tool.map(|tool| tool.entry.kind) else { return Ok(Vec::new()) };
+    let Value::Object(arguments) = json!({ "query": typed }) else { return Ok(Vec::new()) };
+    let answer = run(arguments, None, context, surroundings).await?;
+    let names = answer.rows.unwrap_or_default();
+    Ok(names.iter().filter_map(|row| row.get("metric")?.as_str().map(str::to_owned)).collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use cloud_native_mcp::config;
+use cloud_native_mcp::{config, tools};
 
 fn source(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -66,4 +66,9 @@ fn check_document(path: &str, fresh: &str) {
 #[test]
 fn the_reference_of_settings_is_fresh() {
     check_document("docs/CONFIGURATION.md", &config::markdown());
+}
+
+#[test]
+fn the_reference_of_tools_is_fresh() {
+    check_document("docs/TOOLS.md", &tools::reference::markdown());
 }
