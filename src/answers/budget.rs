@@ -12,6 +12,9 @@ const RESERVE: usize = 120;
 /// Characters of a cell when there is room.
 const WIDE: usize = 160;
 
+/// Characters of a cell of the only row, which is laid out line by line.
+const WIDEST: usize = 4_000;
+
 /// An estimate of how many tokens a text is for a language model, rather too high than too low.
 ///
 /// Letters come four to a token and more, digits three, other marks mostly alone; a blank belongs to the word after it.
@@ -84,7 +87,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let room = budget.saturating_sub(tokens(&head).max(facts.as_ref().map_or(0, |facts| tokens(&facts.to_string()))));
     let mut table = Table::new(window);
     let mut count = window.len();
-    let mut width = WIDE;
+    let mut width = if window.len() == 1 { WIDEST } else { WIDE };
     let fits = |table: &Table, count: usize, width: usize| {
         if tokens(&table.text(count, width)) > room {
             return false;
@@ -93,6 +96,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         tokens(&json!([rows, common]).to_string()) <= room
     };
     if !fits(&table, count, width) {
+        width = WIDE;
         while !fits(&table, count, width) && table.drop_column() {}
         for shorter in [60, 30] {
             if !fits(&table, count, width) {
@@ -114,7 +118,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         cut = true;
         notes.push(format!("Columns left out for room: {}.", table.dropped().join(", ")));
     }
-    if width != WIDE {
+    if width < WIDE {
         cut = true;
         notes.push("Long cells are shortened.".into());
     }
@@ -301,6 +305,16 @@ mod tests {
         let fitted = fit(&mut Answer { facts: Some(facts), ..Answer::default() }, page(0, 10, 1_000));
         assert!(fitted.cut);
         assert!(tokens(&fitted.text) <= 1_000 && tokens(&fitted.structured.unwrap().to_string()) <= 1_000);
+    }
+
+    #[test]
+    fn the_only_row_is_shown_whole_where_it_fits() {
+        let one = |length| {
+            let row = json!({"name": "a", "expression": "x".repeat(length)});
+            Answer { rows: Some(vec![row.as_object().unwrap().clone()]), ..Answer::default() }
+        };
+        assert_eq!(fit(&mut one(900), page(0, 10, 1_000)).text, format!("name: a\nexpression: {}", "x".repeat(900)));
+        assert!(tokens(&fit(&mut one(9_000), page(0, 10, 1_000)).text) <= 1_000);
     }
 
     #[test]

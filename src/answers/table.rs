@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn columns_that_some_rows_lack_keep_their_place() {
-        let table = Table::new(&rows(&json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}])));
+        let table =
+            Table::new(&rows(&json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}])));
         assert_eq!(table.columns, ["a", "b", "c", "d"]);
         let first_comes_later = Table::new(&rows(&json!([{"b": 1, "c": 1}, {"a": 1, "b": 2}])));
         assert_eq!(first_comes_later.columns, ["a", "b", "c"]);
