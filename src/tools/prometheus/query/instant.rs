@@ -159,7 +159,7 @@ impl Query {
         let mut rows: Vec<Sample> = series.into_iter().flat_map(|series| samples(series, raw)).collect();
         let keeps_order = raw || expression.is_some_and(promql::sorts_itself);
         let mut listing = if self.view == View::Summary {
-            rows.sort_by(|a, b| b.height().descending(a.height()).reverse());
+            rows.sort_by(|a, b| a.height().descending(b.height()));
             summary(rows)
         } else {
             if self.view == View::Table {
