@@ -9,6 +9,9 @@ use super::{Answer, Page, Row, text};
 /// Tokens kept free for the lines about what was left out.
 const RESERVE: usize = 120;
 
+/// Columns left out that are named.
+const MOST_NAMES: usize = 12;
+
 /// Characters of a cell when there is room.
 const WIDE: usize = 160;
 
@@ -116,7 +119,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let mut notes = answer.notes.clone();
     if !table.dropped().is_empty() {
         cut = true;
-        notes.push(format!("Columns left out for room: {}.", table.dropped().join(", ")));
+        notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
     if width < WIDE {
         cut = true;
@@ -145,6 +148,15 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     }
     push_notes(&mut body, &mut structured, &notes);
     Fitted { text: body, structured: Some(structured.into()), next, cut }
+}
+
+/// The last columns to go, which are the first that one misses.
+fn some(dropped: &[String]) -> String {
+    let mut names: Vec<_> = dropped.iter().rev().take(MOST_NAMES).cloned().collect();
+    if dropped.len() > MOST_NAMES {
+        names.push(format!("and {} more", dropped.len() - MOST_NAMES));
+    }
+    names.join(", ")
 }
 
 fn fit_facts(answer: &Answer, budget: usize) -> Fitted {
