@@ -136,8 +136,10 @@ impl Tool for Query {
             }
             Outcome::Series(series) => self.list(series, expression.as_ref()),
         };
-        if let (Some(unit), false) = (unit, listing.rows.is_empty()) {
-            listing.facts.insert("unit".into(), unit.into());
+        if let (Some(mut unit), Some(first)) = (unit, listing.rows.first()) {
+            // The quantiles of a rate of histograms are no rates.
+            unit.per_second &= first.p50.is_none();
+            listing.facts.insert("unit".into(), unit.to_string().into());
         }
         if let Some(stats) = evaluated.stats {
             listing.facts.insert("evaluation".into(), took(&stats));
