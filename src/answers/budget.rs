@@ -9,8 +9,14 @@ use super::{Answer, Page, Row, text};
 /// Tokens kept free for the lines about what was left out.
 const RESERVE: usize = 120;
 
+/// Columns left out that are named.
+const MOST_NAMES: usize = 12;
+
 /// Characters of a cell when there is room.
 const WIDE: usize = 160;
+
+/// Characters of a cell of the only row, which is laid out line by line.
+const WIDEST: usize = 4_000;
 
 /// An estimate of how many tokens a text is for a language model, rather too high than too low.
 ///
@@ -84,7 +90,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let room = budget.saturating_sub(tokens(&head).max(facts.as_ref().map_or(0, |facts| tokens(&facts.to_string()))));
     let mut table = Table::new(window);
     let mut count = window.len();
-    let mut width = WIDE;
+    let mut width = if window.len() == 1 { WIDEST } else { WIDE };
     let fits = |table: &Table, count: usize, width: usize| {
         if tokens(&table.text(count, width)) > room {
             return false;
@@ -93,6 +99,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         tokens(&json!([rows, common]).to_string()) <= room
     };
     if !fits(&table, count, width) {
+        width = WIDE;
         while !fits(&table, count, width) && table.drop_column() {}
         for shorter in [60, 30] {
             if !fits(&table, count, width) {
@@ -112,9 +119,9 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let mut notes = answer.notes.clone();
     if !table.dropped().is_empty() {
         cut = true;
-        notes.push(format!("Columns left out for room: {}.", table.dropped().join(", ")));
+        notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
-    if width != WIDE {
+    if width < WIDE {
         cut = true;
         notes.push("Long cells are shortened.".into());
     }
@@ -141,6 +148,15 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     }
     push_notes(&mut body, &mut structured, &notes);
     Fitted { text: body, structured: Some(structured.into()), next, cut }
+}
+
+/// The last columns to go, which are the first that one misses.
+fn some(dropped: &[String]) -> String {
+    let mut names: Vec<_> = dropped.iter().rev().take(MOST_NAMES).cloned().collect();
+    if dropped.len() > MOST_NAMES {
+        names.push(format!("and {} more", dropped.len() - MOST_NAMES));
+    }
+    names.join(", ")
 }
 
 fn fit_facts(answer: &Answer, budget: usize) -> Fitted {
@@ -301,6 +317,16 @@ mod tests {
         let fitted = fit(&mut Answer { facts: Some(facts), ..Answer::default() }, page(0, 10, 1_000));
         assert!(fitted.cut);
         assert!(tokens(&fitted.text) <= 1_000 && tokens(&fitted.structured.unwrap().to_string()) <= 1_000);
+    }
+
+    #[test]
+    fn the_only_row_is_shown_whole_where_it_fits() {
+        let one = |length| {
+            let row = json!({"name": "a", "expression": "x".repeat(length)});
+            Answer { rows: Some(vec![row.as_object().unwrap().clone()]), ..Answer::default() }
+        };
+        assert_eq!(fit(&mut one(900), page(0, 10, 1_000)).text, format!("name: a\nexpression: {}", "x".repeat(900)));
+        assert!(tokens(&fit(&mut one(9_000), page(0, 10, 1_000)).text) <= 1_000);
     }
 
     #[test]

@@ -26,16 +26,17 @@ impl Table {
         let rows: Vec<_> = rows.iter().map(flat).collect();
         let mut columns: Vec<String> = Vec::new();
         for row in &rows {
-            // A column that earlier rows lack goes where its own row has it, not to the end.
-            let mut place = 0;
-            for (name, _) in row.iter().filter(|(_, value)| !is_empty(value)) {
-                if columns.get(place) != Some(name) {
-                    match columns.iter().position(|known| known == name) {
-                        Some(known) => place = known,
-                        None => columns.insert(place, name.clone()),
-                    }
+            // A column that earlier rows lack goes in front of what follows it in its own row, or to the end.
+            let mut place = columns.len();
+            for (name, _) in row.iter().rev().filter(|(_, value)| !is_empty(value)) {
+                if place > 0 && columns.get(place - 1) == Some(name) {
+                    place -= 1;
+                    continue;
                 }
-                place += 1;
+                match columns.iter().position(|known| known == name) {
+                    Some(known) => place = known,
+                    None => columns.insert(place, name.clone()),
+                }
             }
         }
         let mut common = Vec::new();
@@ -234,8 +235,8 @@ mod tests {
         let table =
             Table::new(&rows(&json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}])));
         assert_eq!(table.columns, ["a", "b", "c", "d"]);
-        let first_comes_later = Table::new(&rows(&json!([{"b": 1, "c": 1}, {"a": 1, "b": 2}])));
-        assert_eq!(first_comes_later.columns, ["a", "b", "c"]);
+        let first_comes_later = Table::new(&rows(&json!([{"b": 1, "c": 1}, {"a": 1, "b": 2, "d": 1}])));
+        assert_eq!(first_comes_later.columns, ["a", "b", "c", "d"]);
     }
 
     #[test]

@@ -17,10 +17,10 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -111,19 +111,47 @@ impl Edge {
     /// The body of a request, if it comes in time and is not too large.
     async fn body(&self, body: Body) -> Result<Bytes, Response> {
         let limit = self.config.most_body_bytes;
-        let read = Limited::new(body, limit).collect();
         let deadline = Duration::from_secs(self.config.body_timeout_seconds);
-        match tokio::time::timeout(deadline, read).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
-                let message = format!("the body is larger than {limit} bytes");
-                let body = envelope::error(None, &Fault::invalid_request(message));
-                Err(reply::json(StatusCode::PAYLOAD_TOO_LARGE, body))
+        match tokio::time::timeout(deadline, read_body(body, limit)).await {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(None)) => {
+                let fault = Fault::invalid_request(format!("the body is larger than {limit} bytes"));
+                Err(reply::json(StatusCode::PAYLOAD_TOO_LARGE, envelope::error(None, &fault)))
             }
             Ok(Err(_)) => Err(reply::empty(StatusCode::BAD_REQUEST)),
             Err(_) => Err(reply::empty(StatusCode::REQUEST_TIMEOUT)),
         }
     }
+}
+
+/// Reads a body of at most `limit` bytes; none when it is larger.
+async fn read_body(mut body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut first = Bytes::new();
+    let mut more = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length += data.len();
+        if length > limit {
+            // Read on for a while: a client that is still sending would not see the answer.
+            if length > limit.saturating_mul(4) {
+                return Ok(None);
+            }
+            continue;
+        }
+        match (first.is_empty(), more.is_empty()) {
+            (true, _) => first = data,
+            (false, true) => {
+                more.extend_from_slice(&first);
+                more.extend_from_slice(&data);
+            }
+            (false, false) => more.extend_from_slice(&data),
+        }
+    }
+    if length > limit {
+        return Ok(None);
+    }
+    Ok(Some(if more.is_empty() { first } else { more.freeze() }))
 }
 
 /// All routes.

@@ -147,7 +147,13 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
     if texts.len() == answered {
         merged.text = Some(texts.join("\n\n"));
     }
-    merged.facts = (!facts.is_empty()).then(|| Value::Object(facts));
+    // What is true of all is said once.
+    let same =
+        facts.values().next().filter(|first| facts.len() == answered && facts.values().all(|fact| fact == *first));
+    merged.facts = match same {
+        Some(same) if is_table => Some(same.clone()),
+        _ => (!facts.is_empty()).then(|| Value::Object(facts)),
+    };
     merged.notes.splice(0..0, failures.into_iter().map(|(name, error)| format!("{name} failed: {error}")));
     Ok(merged)
 }

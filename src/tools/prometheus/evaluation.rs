@@ -1,6 +1,7 @@
 //! Evaluating PromQL: requests, results, and small questions that tools ask on the side.
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -13,7 +14,10 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::Span;
 
 /// Series that a result may have; from 3.0 the server cuts, before that it is done here.
-pub(super) const MOST_SERIES: usize = 20_000;
+pub(super) const MOST_SERIES: usize = 10_000;
+
+/// Bytes of a result that is read away from the threads that serve.
+const LARGE: usize = 256 * 1024;
 
 /// How long questions on the side may take: an answer without them is better than none.
 const ASIDE: Span = Span::seconds(5);
@@ -95,17 +99,22 @@ impl<'a> Ask<'a> {
             .map_err(|error| refusal::explain(error, self.query))?;
         let notes = answer.notes();
         let result = match answer.data.kind {
-            Kind::Vector | Kind::Matrix => Outcome::Series(read(&answer.data.result)?),
-            Kind::Scalar => Outcome::Scalar(read::<Point>(&answer.data.result)?.1),
-            Kind::String => Outcome::Text(read::<(f64, String)>(&answer.data.result)?.1),
+            Kind::Vector | Kind::Matrix => Outcome::Series(read(answer.data.result).await?),
+            Kind::Scalar => Outcome::Scalar(read::<Point>(answer.data.result).await?.1),
+            Kind::String => Outcome::Text(read::<(f64, String)>(answer.data.result).await?.1),
         };
         Ok(Evaluated { result, stats: answer.data.stats, notes })
     }
 }
 
-/// The result comes after its type in the answer, so it is read in a second step.
-fn read<'de, T: Deserialize<'de>>(result: &'de RawValue) -> Result<T> {
-    serde_json::from_str(result.get()).map_err(Error::internal)
+/// What a result is depends on its type, so it is read in a second step; a large one away from the threads that serve.
+async fn read<T: DeserializeOwned + Send + 'static>(result: Box<RawValue>) -> Result<T> {
+    let parsed = if result.get().len() > LARGE {
+        tokio::task::spawn_blocking(move || serde_json::from_str(result.get())).await.map_err(Error::internal)?
+    } else {
+        serde_json::from_str(result.get())
+    };
+    parsed.map_err(Error::internal)
 }
 
 /// An answer of the query API.

@@ -84,7 +84,8 @@ pub(super) struct Telling {
 impl Telling {
     /// Looks at all series.
     ///
-    /// A label with many values tells more than one with few, and a short value more than a long one. One that tells
+    /// A label with many values tells more than one with few, one that all have more than one that some have, and a
+    /// short value more than a long one. One that tells
     /// all series apart alone, in words short enough to read, comes before any other: `pod` before `uid` and `zone`.
     pub(super) fn of<'a>(sets: impl Iterator<Item = &'a LabelSet> + Clone) -> Self {
         let mut values: BTreeMap<&str, (HashSet<&str>, usize, usize)> = BTreeMap::new();
@@ -105,7 +106,8 @@ impl Telling {
                 let different = distinct.len() + usize::from(*present < count);
                 let length = *length as f64 / *present as f64;
                 let alone = if different == count && length <= READABLE { count as f64 } else { 0.0 };
-                (if different > 1 { alone + different as f64 / length.sqrt() } else { 0.0 }, *name)
+                let common = *present as f64 / count as f64;
+                (if different > 1 { alone + common * different as f64 / length.sqrt() } else { 0.0 }, *name)
             })
             .collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -164,7 +164,7 @@ impl Measure {
     }
 
     /// The unit that the name ends in, as conventions ask (prometheus.io/docs/practices/naming).
-    pub(super) fn known_unit(&self) -> Option<String> {
+    pub(super) fn known_unit(&self) -> Option<Unit> {
         const UNITS: [&str; 15] = [
             "seconds",
             "milliseconds",
@@ -185,12 +185,20 @@ impl Measure {
         let name = self.metric.as_str();
         let base = ["_total", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
         let last = base.rsplit(['_', ':']).next()?;
-        UNITS.contains(&last).then(|| self.in_words(last))
+        UNITS.contains(&last).then(|| Unit { name: last.to_owned(), per_second: self.per_second })
     }
+}
 
-    /// A unit, by the second where the values are.
-    pub(super) fn in_words(&self, unit: &str) -> String {
-        if self.per_second { format!("{unit} per second") } else { unit.to_owned() }
+/// What values are measured in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    pub(super) name: String,
+    pub(super) per_second: bool,
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.name, if self.per_second { " per second" } else { "" })
     }
 }
 
@@ -242,7 +250,7 @@ mod tests {
             ("latency_seconds_count", None),
             ("up", None),
         ] {
-            assert_eq!(unit(query).as_deref(), expected, "{query}");
+            assert_eq!(unit(query).map(|unit| unit.to_string()).as_deref(), expected, "{query}");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 
 /// What to do, by what the message contains. The first that fits is given.
-const ADVICE: [(&str, &str); 18] = [
+const ADVICE: [(&str, &str); 19] = [
     ("got instant vector", "give a range in brackets, for example metric[5m]"),
     (
         "got range vector",
@@ -36,6 +36,7 @@ const ADVICE: [(&str, &str); 18] = [
     ("same labelset", "two series become equal: keep a label that tells them apart, or aggregate"),
     ("too many samples", "ask for fewer series, a shorter range or a longer step, or aggregate earlier"),
     ("exceeded maximum resolution", "give a longer step"),
+    ("deadline exceeded", "ask for less, or raise `timeout`"),
     ("query timed out", "ask for less, or raise `timeout`"),
 ];
 

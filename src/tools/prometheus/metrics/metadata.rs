@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use promql_parser::parser::Expr;
 use serde::{Deserialize, Serialize};
 
-use super::super::promql::{Measure, families};
+use super::super::promql::{Measure, Unit, families};
 use crate::backends::Prometheus;
 use crate::backends::rest::Request;
 use crate::error::Result;
@@ -74,11 +74,11 @@ pub(in super::super) async fn of_name(prometheus: &Prometheus, name: &str) -> Op
 }
 
 /// The unit of what a query gives: from the name as conventions ask, else from the metadata.
-pub(in super::super) async fn unit_of(prometheus: &Prometheus, query: Option<&Expr>) -> Option<String> {
+pub(in super::super) async fn unit_of(prometheus: &Prometheus, query: Option<&Expr>) -> Option<Unit> {
     let measure = Measure::of(query?)?;
     if let Some(unit) = measure.known_unit() {
         return Some(unit);
     }
-    let unit = of_name(prometheus, &measure.metric).await?.unit;
-    (!unit.is_empty()).then(|| measure.in_words(&unit))
+    let name = of_name(prometheus, &measure.metric).await?.unit;
+    (!name.is_empty()).then_some(Unit { name, per_second: measure.per_second })
 }

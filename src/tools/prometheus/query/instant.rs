@@ -136,8 +136,10 @@ impl Tool for Query {
             }
             Outcome::Series(series) => self.list(series, expression.as_ref()),
         };
-        if let (Some(unit), false) = (unit, listing.rows.is_empty()) {
-            listing.facts.insert("unit".into(), unit.into());
+        if let (Some(mut unit), Some(first)) = (unit, listing.rows.first()) {
+            // The quantiles of a rate of histograms are no rates.
+            unit.per_second &= first.p50.is_none();
+            listing.facts.insert("unit".into(), unit.to_string().into());
         }
         if let Some(stats) = evaluated.stats {
             listing.facts.insert("evaluation".into(), took(&stats));
@@ -159,7 +161,7 @@ impl Query {
         let mut rows: Vec<Sample> = series.into_iter().flat_map(|series| samples(series, raw)).collect();
         let keeps_order = raw || expression.is_some_and(promql::sorts_itself);
         let mut listing = if self.view == View::Summary {
-            rows.sort_by(|a, b| b.height().descending(a.height()).reverse());
+            rows.sort_by(|a, b| a.height().descending(b.height()));
             summary(rows)
         } else {
             if self.view == View::Table {

@@ -163,6 +163,7 @@ impl Tool for QueryRange {
         let Outcome::Series(series) = evaluated.result else {
             return Err(Error::BadArguments("query: it gives no series; ask `prometheus_query` for it".into()));
         };
+        let has_histograms = series.iter().any(|series| !series.histograms.is_empty());
         let mut listing = if series.is_empty() {
             let mut listing = Listing::new(Vec::new());
             listing.notes = nothing::explain(prometheus, expression.as_ref(), window).await;
@@ -177,8 +178,10 @@ impl Tool for QueryRange {
         ] {
             listing.facts.insert(name.into(), value);
         }
-        if let (Some(unit), false) = (unit, listing.rows.is_empty()) {
-            listing.facts.insert("unit".into(), unit.into());
+        if let (Some(mut unit), false) = (unit, listing.rows.is_empty()) {
+            // The quantiles of a rate of histograms are no rates.
+            unit.per_second &= !has_histograms;
+            listing.facts.insert("unit".into(), unit.to_string().into());
         }
         if let Some(stats) = evaluated.stats {
             listing.facts.insert("evaluation".into(), took(&stats));
