@@ -109,12 +109,12 @@ struct AlertRow {
     /// Ids of silences, fingerprints of inhibiting alerts, names of time intervals.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     muted_by: Vec<String>,
-    /// All other labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: Labels,
     /// What it says about itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<String>,
+    /// All other labels, those that most alerts have in front.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    labels: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     starts_at: Option<String>,
     /// All other annotations.
@@ -150,17 +150,14 @@ impl Tool for ListAlerts {
         let (alerts, hidden): (Vec<_>, Vec<_>) = alerts.into_iter().partition(|alert| self.wants(&alert.status));
         let listing = match self.view {
             View::Summary => summary(&alerts, now),
-            _ => Listing::new(alerts.into_iter().map(|alert| row(alert, self.view == View::Full, now)).collect()),
+            view => Listing::new(rows(alerts, view == View::Full, now)),
         };
         let listing = listing.ordered(match self.sort_by {
             SortBy::Severity => worst_first,
             SortBy::Start => newest_first,
             SortBy::Name => by_name,
         });
-        Ok(match left_out(&hidden) {
-            Some(note) => listing.note(note),
-            None => listing,
-        })
+        Ok(if hidden.is_empty() { listing } else { listing.note(left_out(&hidden)) })
     }
 }
 
@@ -177,16 +174,22 @@ impl ListAlerts {
 }
 
 impl FanOut for ListAlerts {
-    /// Members of a cluster hold the same alerts. Counts of several instances stay side by side.
+    /// Members of a cluster hold the same alerts: equal labels, equal fingerprints. Counts stay side by side.
     fn join(rows: Vec<Row>) -> Vec<Row> {
-        let (alerts, counts): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.contains_key("fingerprint"));
-        let mut rows = join_equal(alerts, &["fingerprint", "state"]);
+        let (counts, alerts): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.contains_key("count"));
+        let mut rows = join_equal(alerts, &["alert", "severity", "state", "labels"]);
         rows.extend(counts);
         rows
     }
 }
 
-fn row(mut alert: api::Alert, full: bool, now: Timestamp) -> AlertRow {
+fn rows(alerts: Vec<api::Alert>, full: bool, now: Timestamp) -> Vec<AlertRow> {
+    let names = counts(alerts.iter().flat_map(|alert| alert.labels.keys()).map(String::as_str));
+    alerts.into_iter().map(|alert| row(alert, &names, full, now)).collect()
+}
+
+/// `names` are those of all labels, in the order in which they are shown.
+fn row(mut alert: api::Alert, names: &Map<String, Value>, full: bool, now: Timestamp) -> AlertRow {
     let state = state(&alert.status).to_owned();
     let api::Status { silenced_by, inhibited_by, muted_by, .. } = alert.status;
     let said = ["summary", "message", "description", "title"].iter().find_map(|name| alert.annotations.remove(*name));
@@ -197,12 +200,12 @@ fn row(mut alert: api::Alert, full: bool, now: Timestamp) -> AlertRow {
         age: ages::between(alert.starts_at, now),
         receivers: alert.receivers.into_iter().map(|receiver| receiver.name).collect(),
         muted_by: [silenced_by, inhibited_by, muted_by].concat(),
-        labels: alert.labels,
         summary: said,
+        labels: names.keys().filter_map(|name| Some((name.clone(), alert.labels.remove(name)?.into()))).collect(),
         starts_at: full.then(|| ages::at(alert.starts_at)),
         annotations: if full { alert.annotations } else { Labels::new() },
         generator: Some(alert.generator_url).filter(|url| full && !url.is_empty()),
-        fingerprint: Some(alert.fingerprint),
+        fingerprint: full.then_some(alert.fingerprint),
         ..AlertRow::default()
     }
 }
@@ -268,7 +271,7 @@ struct ListAlertGroups {
 struct GroupRow {
     receiver: String,
     /// The labels that the group is made by.
-    group: Labels,
+    group: String,
     /// How many alerts there are in each state.
     alerts: String,
     /// The severity of the worst.
@@ -340,7 +343,7 @@ fn group_row(mut group: api::Group, now: Timestamp) -> GroupRow {
             .min()
             .map(|first| ages::between(first, now))
             .unwrap_or_default(),
-        group: group.labels,
+        group: group.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
         members,
     }
 }
@@ -395,10 +398,11 @@ fn counts<'a>(texts: impl Iterator<Item = &'a str>) -> Map<String, Value> {
     counts.into_iter().map(|(text, count)| (text.to_owned(), count.into())).collect()
 }
 
-fn left_out(hidden: &[api::Alert]) -> Option<String> {
-    let words = in_words(&states(hidden));
-    (!hidden.is_empty())
-        .then(|| format!("Not listed: {words}. `active`, `silenced`, `inhibited`, `unprocessed` choose."))
+/// Says what is not listed, and how to see it.
+fn left_out(hidden: &[api::Alert]) -> String {
+    let states = states(hidden);
+    let arguments: Vec<_> = states.keys().map(|state| format!("`{state}`")).collect();
+    format!("Not listed: {}; {} true includes them.", in_words(&states), arguments.join(" or "))
 }
 
 /// Severities from worst to least, in the words that are usual; what is not known stands above mere information.
@@ -423,7 +427,7 @@ fn newest_first(a: &Row, b: &Row) -> Ordering {
 }
 
 fn by_name(a: &Row, b: &Row) -> Ordering {
-    text(a, "alert").cmp(text(b, "alert")).then_with(|| text(a, "fingerprint").cmp(text(b, "fingerprint")))
+    text(a, "alert").cmp(text(b, "alert"))
 }
 
 fn worst_group_first(a: &Row, b: &Row) -> Ordering {

@@ -217,9 +217,11 @@ mod tests {
     use super::super::configuration::Configuration;
     use super::super::matchers;
     use super::*;
+    use crate::secrets::Signer;
 
     fn find(routes: &str, receiver: &str, given: &str) -> Result<String, String> {
-        let root = Configuration::read(&format!("route: {{receiver: root, routes: [{routes}]}}"))?.root;
+        let root =
+            Configuration::read(&format!("route: {{receiver: root, routes: [{routes}]}}"), &Signer::random())?.root;
         let given: Labels = if given.is_empty() {
             Labels::new()
         } else {

@@ -104,7 +104,7 @@ impl Tool for GetStatus {
         };
         let mut listing = Listing::new(vec![row]);
         if full {
-            let configuration = match Configuration::read(&status.config.original) {
+            let configuration = match Configuration::read(&status.config.original, &alertmanager.context.signer) {
                 Ok(configuration) => yaml::emit(&configuration.masked),
                 Err(reason) => format!("cannot be read: {reason}"),
             };

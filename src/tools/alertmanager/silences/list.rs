@@ -59,13 +59,8 @@ pub(in crate::tools::alertmanager) struct SilenceRow {
     id: String,
     state: SilenceState,
     matchers: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    starts_in: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ends_in: Option<String>,
-    /// How long ago it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<String>,
+    /// When it ends, starts, or ended, counted from now.
+    when: String,
     /// Alerts that it mutes now.
     mutes: usize,
     author: String,
@@ -132,9 +127,15 @@ fn silence_row(silence: Silence, mutes: usize, now: Timestamp) -> SilenceRow {
     SilenceRow {
         state,
         matchers: in_words(&silence.matchers),
-        starts_in: (state == SilenceState::Pending).then(|| ages::between(now, silence.starts_at)),
-        ends_in: (state != SilenceState::Expired).then(|| ages::between(now, silence.ends_at)),
-        ended: (state == SilenceState::Expired).then(|| format!("{} ago", ages::between(silence.ends_at, now))),
+        when: match state {
+            SilenceState::Active => format!("ends in {}", ages::between(now, silence.ends_at)),
+            SilenceState::Pending => format!(
+                "starts in {} for {}",
+                ages::between(now, silence.starts_at),
+                ages::between(silence.starts_at, silence.ends_at)
+            ),
+            SilenceState::Expired => format!("ended {} ago", ages::between(silence.ends_at, now)),
+        },
         mutes,
         id: silence.id,
         author: silence.created_by,
