@@ -147,7 +147,6 @@ mod tests {
     ///
     /// And more.
     #[derive(Serialize, Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema is looked at")]
     struct Example {
         /// What to do.
         query: String,

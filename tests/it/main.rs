@@ -5,6 +5,9 @@
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `structure`: the order of the modules; generated documents are fresh
 
+#![expect(unreachable_pub, reason = "modules of one test binary")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod harness;
 mod stack;
 
