@@ -140,12 +140,11 @@ fn identity() -> Identity {
 /// Without authentication only this machine may connect.
 fn check_address(config: &Config, authenticator: Option<&Authenticator>, mistakes: &mut Vec<(String, String)>) {
     let listen = &config.server.listen;
-    let addresses: Vec<SocketAddr> = match listen.to_socket_addrs() {
-        Ok(addresses) => addresses.collect(),
-        Err(_) => {
-            let message = format!("`{listen}` is not an address and a port, such as 127.0.0.1:8080");
-            return mistakes.push(("server.listen".into(), message));
-        }
+    let addresses: Vec<SocketAddr> = if let Ok(addresses) = listen.to_socket_addrs() {
+        addresses.collect()
+    } else {
+        let message = format!("`{listen}` is not an address and a port, such as 127.0.0.1:8080");
+        return mistakes.push(("server.listen".into(), message));
     };
     let local = addresses.iter().all(|address| address.ip().is_loopback());
     if !local && !authenticator.is_none_or(Authenticator::is_on) {

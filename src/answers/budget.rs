@@ -247,7 +247,9 @@ fn shorten(value: &mut Value, items: usize, characters: usize) {
         }
         Value::Array(list) => {
             list.truncate(items);
-            list.iter_mut().for_each(|value| shorten(value, items, characters));
+            for value in list {
+                shorten(value, items, characters);
+            }
         }
         Value::Object(map) => map.values_mut().for_each(|value| shorten(value, items, characters)),
         _ => {}

@@ -79,7 +79,9 @@ fn canonical(hash: &mut Sha256, value: &Value) {
         }
         Value::Array(items) => {
             hash.update(b"[");
-            items.iter().for_each(|item| canonical(hash, item));
+            for item in items {
+                canonical(hash, item);
+            }
             hash.update(b"]");
         }
         other => {

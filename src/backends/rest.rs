@@ -464,7 +464,6 @@ impl Config {
 
 /// The one place where HTTP clients are made: no redirects, no proxies of the environment, no Nagle delay.
 #[expect(clippy::disallowed_methods, reason = "the door that the lint points to")]
-#[must_use]
 pub fn client_builder(connect_timeout: Duration) -> reqwest::ClientBuilder {
     // The process has one provider of cryptography; whoever comes second finds it there.
     let _ = rustls::crypto::ring::default_provider().install_default();

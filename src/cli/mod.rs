@@ -304,9 +304,8 @@ fn show_tool(name: &str) -> ExitCode {
 
 fn create_key(options: &Options, name: String, expires: Option<Span>) -> ExitCode {
     let allow = options.allow.map(Effect::from).unwrap_or_default();
-    let expires = match expires.map(|span| jiff::Timestamp::now().checked_add(span.0)).transpose() {
-        Ok(expires) => expires,
-        Err(_) => return usage("--expires: that is too far away"),
+    let Ok(expires) = expires.map(|span| jiff::Timestamp::now().checked_add(span.0)).transpose() else {
+        return usage("--expires: that is too far away");
     };
     let new = ApiKey::create(name, allow, expires);
     let mut entry = format!(

@@ -110,7 +110,7 @@ impl Dispatch {
     async fn run(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Shown> {
         let identity = context.caller.identity();
         let digest = answers::digest(&arguments);
-        let (place, context) = self.continued(tool, &arguments, &digest, &identity, context)?;
+        let (place, context) = continued(tool, &arguments, &digest, &identity, context)?;
         let page = page(tool, &arguments, place.as_ref());
         let mut answer = match self.kept(place.as_ref(), &identity).await? {
             Some(answer) => answer,
@@ -138,25 +138,6 @@ impl Dispatch {
         Ok(shown)
     }
 
-    /// The place of a cursor, and a context in which `now` is what it was on the first page.
-    fn continued(
-        &self,
-        tool: &Described,
-        arguments: &Map<String, Value>,
-        digest: &str,
-        identity: &str,
-        context: &Context,
-    ) -> Result<(Option<Place>, Context)> {
-        let mut context = context.clone();
-        let Some(Value::String(cursor)) = arguments.get("cursor") else { return Ok((None, context)) };
-        let now = context.now.as_second();
-        let place = Place::open(&context.signer, identity, tool.entry.name, digest, cursor, now)?;
-        if let Ok(first) = jiff::Timestamp::from_millisecond(place.now) {
-            context.now = first;
-        }
-        Ok((Some(place), context))
-    }
-
     async fn kept(&self, place: Option<&Place>, identity: &str) -> Result<Option<Answer>> {
         match place.and_then(|place| place.whole.as_deref()) {
             Some(id) => self.surroundings.wholes.find(id, identity).await,
@@ -173,6 +154,24 @@ impl Dispatch {
         }
         Ok(answer)
     }
+}
+
+/// The place of a cursor, and a context in which `now` is what it was on the first page.
+fn continued(
+    tool: &Described,
+    arguments: &Map<String, Value>,
+    digest: &str,
+    identity: &str,
+    context: &Context,
+) -> Result<(Option<Place>, Context)> {
+    let mut context = context.clone();
+    let Some(Value::String(cursor)) = arguments.get("cursor") else { return Ok((None, context)) };
+    let now = context.now.as_second();
+    let place = Place::open(&context.signer, identity, tool.entry.name, digest, cursor, now)?;
+    if let Ok(first) = jiff::Timestamp::from_millisecond(place.now) {
+        context.now = first;
+    }
+    Ok((Some(place), context))
 }
 
 fn page(tool: &Described, arguments: &Map<String, Value>, place: Option<&Place>) -> Page {

@@ -119,7 +119,7 @@ fn message(body: &Bytes, raw: &Raw<'_>) -> Result<Message, (Option<Id>, Fault)> 
     }
     let part = |part: Option<&RawValue>| part.map_or_else(Bytes::new, |part| body.slice_ref(part.get().as_bytes()));
     match (&raw.method, &id, raw.result, raw.error) {
-        (Some(_), Some(Err(_)), ..) | (None, Some(Err(_)), ..) => refuse("`id` must be text or a whole number"),
+        (Some(_) | None, Some(Err(_)), ..) => refuse("`id` must be text or a whole number"),
         (Some(_), _, Some(_), _) | (Some(_), _, _, Some(_)) | (None, _, Some(_), Some(_)) => {
             refuse("a message is a request, or a result, or an error")
         }

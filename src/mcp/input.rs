@@ -34,9 +34,8 @@ pub(super) fn accept(
         context.inputs.responses.extend(responses);
     }
     if let Some(state) = retry.request_state {
-        let bound = [&context.caller.identity(), method, &digest(arguments)].map(String::from);
-        let bound: Vec<&str> = bound.iter().map(String::as_str).collect();
-        let opened = context.signer.open(&bound, &state, context.now.as_second());
+        let (identity, digest) = (context.caller.identity(), digest(arguments));
+        let opened = context.signer.open(&["state", &identity, method, &digest], &state, context.now.as_second());
         let state = opened.ok().and_then(|content| serde_json::from_slice(&content).ok());
         context.inputs.state = Some(state.ok_or_else(|| {
             Fault::invalid_params("requestState: not valid for this call: changed, expired, or made for another one")
@@ -69,9 +68,8 @@ pub(super) fn required(
 
 fn seal(signer: &Signer, state: &Value, method: &str, arguments: &Map<String, Value>, context: &Context) -> String {
     let content = state.to_string();
-    let bound = [&context.caller.identity(), method, &digest(arguments)].map(String::from);
-    let bound: Vec<&str> = bound.iter().map(String::as_str).collect();
-    signer.seal(&bound, content.as_bytes(), context.now.as_second() + LIFETIME)
+    let (identity, digest) = (context.caller.identity(), digest(arguments));
+    signer.seal(&["state", &identity, method, &digest], content.as_bytes(), context.now.as_second() + LIFETIME)
 }
 
 /// The requests as 2026-07-28 carries them: by key, without JSON-RPC around them.

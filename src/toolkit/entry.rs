@@ -18,6 +18,9 @@ pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>>;
 /// Runs a tool with arguments against one instance of its backend.
 type RunFunction = for<'a> fn(Map<String, Value>, Option<String>, &'a Context, &'a Surroundings) -> Run<'a>;
 
+/// Turns the arguments of a call into name and arguments of the call that is meant.
+type ForwardFunction = fn(Map<String, Value>) -> Result<(String, Map<String, Value>)>;
+
 /// A tool, as lists hold it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -47,7 +50,7 @@ pub enum Kind {
     /// It runs against every instance asked for, and the rows are joined.
     FanOut(RunFunction, fn(Vec<Row>) -> Vec<Row>),
     /// Another tool is called in its place.
-    Forward(fn(Map<String, Value>) -> Result<(String, Map<String, Value>)>),
+    Forward(ForwardFunction),
 }
 
 /// Lists a tool.

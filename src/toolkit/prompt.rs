@@ -25,6 +25,7 @@ pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
     fn messages(self, context: &Context) -> Result<Vec<Value>>;
 
     /// What could stand in an argument of which `typed` is there already.
+    #[must_use]
     fn complete(
         argument: &str,
         typed: &str,

@@ -342,15 +342,12 @@ async fn probe(mut backend: Backend, surroundings: &Surroundings, context: &Cont
 
 async fn version(service: &str, name: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<String>> {
     let backends = &surroundings.backends;
-    let (answer, pointer): (Value, &str) = match service {
-        "prometheus" => {
-            let request = Request::get("api/v1/status/buildinfo");
-            (backends.prometheus(Some(name), context)?.ask(request).await?.data, "/version")
-        }
-        _ => {
-            let request = Request::get("api/v2/status");
-            (backends.alertmanager(Some(name), context)?.ask(request).await?, "/versionInfo/version")
-        }
+    let (answer, pointer): (Value, &str) = if service == "prometheus" {
+        let request = Request::get("api/v1/status/buildinfo");
+        (backends.prometheus(Some(name), context)?.ask(request).await?.data, "/version")
+    } else {
+        let request = Request::get("api/v2/status");
+        (backends.alertmanager(Some(name), context)?.ask(request).await?, "/versionInfo/version")
     };
     Ok(answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
 }

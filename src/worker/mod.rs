@@ -53,13 +53,8 @@ async fn run_on_instances(
         }
         Kind::FanOut(run, join) => {
             let names = instances(tool, arguments.get("instance"), surroundings)?;
-            let one = match names.as_slice() {
-                [] => None,
-                [name] => Some(name.clone()),
-                _ => None,
-            };
             if names.len() <= 1 {
-                return run(arguments, one, context, surroundings).await;
+                return run(arguments, names.into_iter().next(), context, surroundings).await;
             }
             let parts = names.into_iter().map(|name| {
                 arguments.insert("instance".into(), Value::String(name.clone()));

@@ -12,7 +12,7 @@ pub fn program(name: &str) -> Option<PathBuf> {
     if found.is_none() {
         let message = format!("{name} is not installed; tests/run installs it and runs all tests");
         assert!(variable("CI").is_none(), "{message}");
-        eprintln!("skipped: {message}");
+        println!("skipped: {message}");
     }
     found
 }

@@ -407,13 +407,14 @@ fn resume(
     tokio::spawn(async move {
         let mut missed = entries.into_iter();
         loop {
-            let entry = match missed.next() {
-                Some(entry) => Some(entry),
-                None => tokio::select! {
+            let entry = if let Some(entry) = missed.next() {
+                Some(entry)
+            } else {
+                tokio::select! {
                     entry = follower.next() => entry,
                     () = frames.closed() => None,
                     () = edge.draining.cancelled() => None,
-                },
+                }
             };
             let Some(entry) = entry else { return };
             let id = edge.streams.event_id(&session, &stream, entry.number);

@@ -230,11 +230,11 @@ fn summary(alerts: &[api::Alert], now: Timestamp) -> Listing<AlertRow> {
             ..AlertRow::default()
         }
     });
-    let listing = Listing::new(rows.collect())
+
+    Listing::new(rows.collect())
         .fact("alerts", alerts.len())
         .fact("by_severity", counts(alerts.iter().map(|alert| named(label(alert, "severity")))))
-        .fact("by_receiver", counts(alerts.iter().flat_map(|alert| &alert.receivers).map(|r| r.name.as_str())));
-    listing
+        .fact("by_receiver", counts(alerts.iter().flat_map(|alert| &alert.receivers).map(|r| r.name.as_str())))
 }
 
 /// Shows alerts as grouped for notification, by receiver.

@@ -210,7 +210,10 @@ fn group(route: &Route, labels: &Labels) -> Labels {
 
 fn rules(configuration: &Configuration, labels: Option<&Labels>) -> Vec<String> {
     let rules = configuration.inhibit_rules.iter();
-    rules.filter(|rule| labels.is_none_or(|labels| rule.may_mute(labels))).map(|rule| rule.in_words()).collect()
+    rules
+        .filter(|rule| labels.is_none_or(|labels| rule.may_mute(labels)))
+        .map(super::configuration::InhibitRule::in_words)
+        .collect()
 }
 
 fn receivers(configuration: &Configuration) -> Vec<ReceiverRow> {

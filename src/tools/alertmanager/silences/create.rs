@@ -106,12 +106,11 @@ impl Tool for CreateSilence {
             annotations: old.as_ref().map(|old| old.annotations.clone()).unwrap_or_default(),
         };
         let alerts = api::alerts(alertmanager, &AlertQuery::all(&matchers)).await?;
-        let saved = match self.dry_run {
-            true => None,
-            false => {
-                let request = Request::post("api/v2/silences").json(&silence)?;
-                Some(alertmanager.ask::<SilenceId>(request).await?.id)
-            }
+        let saved = if self.dry_run {
+            None
+        } else {
+            let request = Request::post("api/v2/silences").json(&silence)?;
+            Some(alertmanager.ask::<SilenceId>(request).await?.id)
         };
         let changes = old.as_ref().map(|old| changes(old, &silence)).unwrap_or_default();
         let replaced = saved.is_some()

@@ -168,7 +168,9 @@ impl Query {
                 rows.iter_mut().for_each(Sample::round);
             }
             if self.view == View::Table && !raw {
-                rows.iter_mut().for_each(|row| row.time = None);
+                for row in &mut rows {
+                    row.time = None;
+                }
             }
             Listing::new(rows)
         };
@@ -325,7 +327,7 @@ mod tests {
     fn rows_are_ordered_by_value_or_by_labels() {
         let row =
             |value: Value, label: &str| json!({"value": value, "labels": {"x": label}}).as_object().unwrap().clone();
-        let mut rows = vec![row(json!("NaN"), "b"), row(json!(1), "c"), row(json!("+Inf"), "d"), row(json!(2.5), "a")];
+        let mut rows = [row(json!("NaN"), "b"), row(json!(1), "c"), row(json!("+Inf"), "d"), row(json!(2.5), "a")];
         rows.sort_by(by_value);
         assert_eq!(
             rows.iter().map(|row| row["value"].to_string()).collect::<Vec<_>>(),

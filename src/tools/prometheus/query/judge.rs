@@ -230,7 +230,7 @@ impl<'a> Judge<'a> {
                 MatchOp::Re(_) if value == ".*" => {
                     self.warn(format!("`{matcher}` fits every series: leave it out."));
                 }
-                MatchOp::Re(_) if name == METRIC_NAME && value.starts_with(".") => {
+                MatchOp::Re(_) if name == METRIC_NAME && value.starts_with('.') => {
                     self.warn(format!("`{matcher}` looks through the names of all metrics."));
                 }
                 MatchOp::Re(_) if value.starts_with(".*") || value.starts_with(".+") && value.len() > 2 => {

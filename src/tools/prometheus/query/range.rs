@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn rows_are_sorted_by_the_figure_asked_for() {
         let row = |max: f64, change: f64| json!({"max": max, "change": change}).as_object().unwrap().clone();
-        let mut rows = vec![row(1.0, -9.0), row(3.0, 1.0), row(2.0, 5.0)];
+        let mut rows = [row(1.0, -9.0), row(3.0, 1.0), row(2.0, 5.0)];
         rows.sort_by(SortBy::Max.order());
         assert_eq!(rows[0]["max"], 3.0);
         rows.sort_by(SortBy::Change.order());
