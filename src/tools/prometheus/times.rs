@@ -71,7 +71,7 @@ const NICE: [u64; 23] = [
 /// Points that a series should have when nobody says.
 const POINTS: f64 = 60.0;
 
-/// Points that Prometheus gives for one series at most (`web/api/v1/api.go`, query_range).
+/// Points that Prometheus gives for one series at most (`web/api/v1/api.go`, `query_range`).
 const MOST_POINTS: u64 = 11_000;
 
 /// The step that gives about sixty points, and reads well.

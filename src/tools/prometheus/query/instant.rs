@@ -164,11 +164,10 @@ impl Query {
             rows.sort_by(|a, b| a.height().descending(b.height()));
             summary(rows)
         } else {
-            if self.view == View::Table {
-                rows.iter_mut().for_each(Sample::round);
-            }
-            if self.view == View::Table && !raw {
-                rows.iter_mut().for_each(|row| row.time = None);
+            for row in rows.iter_mut().filter(|_| self.view == View::Table) {
+                row.round();
+                // All samples of a moment have its time.
+                row.time = row.time.take().filter(|_| raw);
             }
             Listing::new(rows)
         };
@@ -325,7 +324,7 @@ mod tests {
     fn rows_are_ordered_by_value_or_by_labels() {
         let row =
             |value: Value, label: &str| json!({"value": value, "labels": {"x": label}}).as_object().unwrap().clone();
-        let mut rows = vec![row(json!("NaN"), "b"), row(json!(1), "c"), row(json!("+Inf"), "d"), row(json!(2.5), "a")];
+        let mut rows = [row(json!("NaN"), "b"), row(json!(1), "c"), row(json!("+Inf"), "d"), row(json!(2.5), "a")];
         rows.sort_by(by_value);
         assert_eq!(
             rows.iter().map(|row| row["value"].to_string()).collect::<Vec<_>>(),

@@ -197,7 +197,7 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        if OF_COUNTERS.contains(&function) && range < Duration::from_secs(60) {
+        if OF_COUNTERS.contains(&function) && range < Duration::from_mins(1) {
             self.warn(format!(
                 "A range of {} needs a scrape interval of at most {}: with fewer than two samples there is no result.",
                 Span(range),
@@ -230,7 +230,7 @@ impl<'a> Judge<'a> {
                 MatchOp::Re(_) if value == ".*" => {
                     self.warn(format!("`{matcher}` fits every series: leave it out."));
                 }
-                MatchOp::Re(_) if name == METRIC_NAME && value.starts_with(".") => {
+                MatchOp::Re(_) if name == METRIC_NAME && value.starts_with('.') => {
                     self.warn(format!("`{matcher}` looks through the names of all metrics."));
                 }
                 MatchOp::Re(_) if value.starts_with(".*") || value.starts_with(".+") && value.len() > 2 => {
@@ -358,7 +358,7 @@ mod tests {
             ("pause_seconds".to_owned(), told("summary")),
             ("temperature".to_owned(), told("gauge")),
         ]);
-        Judge::warnings(&parse(query).unwrap(), &metadata, Duration::from_secs(60))
+        Judge::warnings(&parse(query).unwrap(), &metadata, Duration::from_mins(1))
     }
 
     #[test]
