@@ -2,6 +2,7 @@
 //!
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
+//! - `prometheus`: tools against the real component
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -15,6 +16,7 @@ mod access;
 mod command_line;
 mod legacy;
 mod modern;
+mod prometheus;
 mod stdio;
 mod structure;
 mod two_endpoint;

@@ -112,7 +112,7 @@ impl JsonSchema for Number {
     }
 }
 
-/// A native histogram (`prometheus.io/docs/specs/native_histograms`), as the query API gives it.
+/// A native histogram (<https://prometheus.io/docs/specs/native_histograms>), as the query API gives it.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Histogram {
     /// Observations.

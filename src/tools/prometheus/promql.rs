@@ -222,7 +222,7 @@ mod tests {
         let found = selectors(&query);
         let texts: Vec<_> = found.iter().map(Selector::text).collect();
         assert_eq!(texts, ["n", "x_total{a=~\"b.*\"}", "up", "{__name__=\"up\"}"]);
-        assert_eq!(found[1].range, Some(std::time::Duration::from_secs(300)));
+        assert_eq!(found[1].range, Some(std::time::Duration::from_mins(5)));
         assert_eq!(found[3].metric.as_deref(), Some("up"));
         assert!(found[3].matchers.is_empty());
     }

@@ -285,13 +285,19 @@ impl Health {
 }
 
 impl Dropped {
+    /// Its scrape pool; before 3.0 not told, but they begin with the job of that name.
+    fn pool(&self) -> &str {
+        if self.scrape_pool.is_empty() { self.discovered_labels.get("job") } else { &self.scrape_pool }
+    }
+
     fn row(self) -> Target {
+        let pool = self.pool().to_owned();
         let mut discovered = self.discovered_labels;
         Target {
             health: Some("dropped"),
             job: discovered.take("job"),
             target: discovered.take("__address__"),
-            pool: self.scrape_pool,
+            pool,
             discovered,
             ..Target::default()
         }
@@ -353,7 +359,7 @@ fn summary(found: &Found) -> Listing<Target> {
         }
     }
     let kept = found.dropped_targets.iter().fold(BTreeMap::<&str, usize>::new(), |mut counts, target| {
-        *counts.entry(&target.scrape_pool).or_default() += 1;
+        *counts.entry(target.pool()).or_default() += 1;
         counts
     });
     let counted = found.dropped_target_counts.iter().map(|(pool, count)| (pool.as_str(), *count));

@@ -171,7 +171,7 @@ async fn by_query(prometheus: &Prometheus, limit: usize) -> Result<(Cardinality,
 async fn of_metric(prometheus: &Prometheus, metric: &str, limit: usize) -> Result<(Cardinality, Vec<String>)> {
     let now = prometheus.context.now;
     let selector = named(metric);
-    let over = Over::new(Window::before(now, std::time::Duration::from_secs(3600)), vec![selector.clone()]);
+    let over = Over::new(Window::before(now, std::time::Duration::from_hours(1)), vec![selector.clone()]);
     let (names, mut notes) = ask::names(prometheus, &over).await?;
     let mut names: Vec<String> = names.into_iter().filter(|name| name != "__name__").collect();
     if names.len() > MOST_LABELS {

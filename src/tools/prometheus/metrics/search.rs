@@ -21,7 +21,7 @@ use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
 
 /// How long ago a metric may have had its last sample.
-const LOOK_BACK: Duration = Duration::from_secs(3600);
+const LOOK_BACK: Duration = Duration::from_hours(1);
 
 /// Metrics up to which their series are counted.
 const FEW: usize = 30;

@@ -154,64 +154,58 @@ impl Tool for CheckQuery {
         let metadata = told(prometheus, selectors).await;
         verdict.warnings = Judge::warnings(&expression, &metadata, step);
         verdict.selectors = selectors.iter().map(|selector| Read::of(selector, &metadata)).collect();
-        let mut facts_notes = Vec::new();
+        let mut notes = Vec::new();
         if selectors.len() < all.len() {
-            facts_notes.push(format!("Only the first {MOST_SELECTORS} of {} selectors were looked into.", all.len()));
+            notes.push(format!("Only the first {MOST_SELECTORS} of {} selectors were looked into.", all.len()));
         }
         if self.estimate {
-            self.estimate(prometheus, &expression, selectors, window, step, &mut verdict, &mut facts_notes).await;
+            notes.extend(estimate(prometheus, &expression, selectors, window, step, &mut verdict).await);
         }
-        Ok(facts_notes.into_iter().fold(Facts::new(verdict), Facts::note))
+        Ok(notes.into_iter().fold(Facts::new(verdict), Facts::note))
     }
 }
 
-impl CheckQuery {
-    #[expect(clippy::too_many_arguments, reason = "one step of a story, told once")]
-    async fn estimate(
-        &self,
-        prometheus: &Prometheus,
-        expression: &Expr,
-        selectors: &[Selector],
-        window: Window,
-        step: Duration,
-        verdict: &mut Verdict,
-        notes: &mut Vec<String>,
-    ) {
-        let (counts, unknown) = tokio::join!(
-            join_all(selectors.iter().map(|selector| count(prometheus, selector, window))),
-            unknown_labels(prometheus, expression, selectors, window)
-        );
-        verdict.warnings.extend(unknown);
-        for (read, (counted, why)) in verdict.selectors.iter_mut().zip(counts) {
-            verdict.warnings.extend(why);
-            if let Some((series, samples)) = counted {
-                read.series = Some(series);
-                read.samples_per_point = (samples > 0).then_some(samples);
-            } else {
-                notes.push(format!("`{}` could not be counted in time: it is heavy.", read.selector));
-            }
+/// Counts what the selectors read, and what that makes for the range query; returns what is to be said of it.
+async fn estimate(
+    prometheus: &Prometheus,
+    expression: &Expr,
+    selectors: &[Selector],
+    window: Window,
+    step: Duration,
+    verdict: &mut Verdict,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (counts, unknown) = tokio::join!(
+        join_all(selectors.iter().map(|selector| count(prometheus, selector, window))),
+        unknown_labels(prometheus, expression, selectors, window)
+    );
+    verdict.warnings.extend(unknown);
+    for (read, (counted, why)) in verdict.selectors.iter_mut().zip(counts) {
+        verdict.warnings.extend(why);
+        if let Some((series, samples)) = counted {
+            read.series = Some(series);
+            read.samples_per_point = (samples > 0).then_some(samples);
+        } else {
+            notes.push(format!("`{}` could not be counted in time: it is heavy.", read.selector));
         }
-        let points = u64::try_from(window.length().as_millis() / step.as_millis().max(1)).unwrap_or(u64::MAX) + 1;
-        let per_point: Option<u64> = verdict.selectors.iter().map(|read| read.samples_per_point.or(read.series)).sum();
-        let samples = per_point.map(|per_point| per_point.saturating_mul(points));
-        if samples.is_some_and(|samples| samples > MANY_SAMPLES) {
-            verdict
-                .warnings
-                .push("The range query is heavy: add matchers, shorten the time, or widen the step.".into());
-        }
-        if self.query.contains(':') && has_subquery(expression) {
-            notes.push(
-                "The subquery reads its selectors many times for each point, which the estimate leaves out.".into(),
-            );
-        }
-        verdict.range = Some(Cost {
-            start: times::shown(window.start),
-            end: times::shown(window.end),
-            step: Span(step).to_string(),
-            points,
-            samples,
-        });
     }
+    let points = u64::try_from(window.length().as_millis() / step.as_millis().max(1)).unwrap_or(u64::MAX) + 1;
+    let per_point: Option<u64> = verdict.selectors.iter().map(|read| read.samples_per_point.or(read.series)).sum();
+    let samples = per_point.map(|per_point| per_point.saturating_mul(points));
+    if samples.is_some_and(|samples| samples > MANY_SAMPLES) {
+        verdict.warnings.push("The range query is heavy: add matchers, shorten the time, or widen the step.".into());
+    }
+    if has_subquery(expression) {
+        notes.push("The subquery reads its selectors many times for each point, which the estimate leaves out.".into());
+    }
+    verdict.range = Some(Cost {
+        start: times::shown(window.start),
+        end: times::shown(window.end),
+        step: Span(step).to_string(),
+        points,
+        samples,
+    });
+    notes
 }
 
 impl Read {

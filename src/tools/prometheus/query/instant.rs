@@ -164,13 +164,10 @@ impl Query {
             rows.sort_by(|a, b| a.height().descending(b.height()));
             summary(rows)
         } else {
-            if self.view == View::Table {
-                rows.iter_mut().for_each(Sample::round);
-            }
-            if self.view == View::Table && !raw {
-                for row in &mut rows {
-                    row.time = None;
-                }
+            for row in rows.iter_mut().filter(|_| self.view == View::Table) {
+                row.round();
+                // All samples of a moment have its time.
+                row.time = row.time.take().filter(|_| raw);
             }
             Listing::new(rows)
         };

@@ -197,7 +197,7 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        if OF_COUNTERS.contains(&function) && range < Duration::from_secs(60) {
+        if OF_COUNTERS.contains(&function) && range < Duration::from_mins(1) {
             self.warn(format!(
                 "A range of {} needs a scrape interval of at most {}: with fewer than two samples there is no result.",
                 Span(range),
@@ -358,7 +358,7 @@ mod tests {
             ("pause_seconds".to_owned(), told("summary")),
             ("temperature".to_owned(), told("gauge")),
         ]);
-        Judge::warnings(&parse(query).unwrap(), &metadata, Duration::from_secs(60))
+        Judge::warnings(&parse(query).unwrap(), &metadata, Duration::from_mins(1))
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::super::times::Window;
 use crate::backends::Prometheus;
 
 /// How far back a metric is looked for before it counts as unknown.
-pub(super) const LOOK_BACK: Duration = Duration::from_secs(6 * 3600);
+pub(super) const LOOK_BACK: Duration = Duration::from_hours(6);
 
 /// Selectors that are looked into.
 const MOST_SELECTORS: usize = 4;
@@ -47,7 +47,8 @@ pub(super) async fn explain(prometheus: &Prometheus, query: Option<&Expr>, windo
     vec![match several {
         0 => "The expression gives nothing.".to_owned(),
         1 => "There are such series, but none that fulfils the condition.".to_owned(),
-        _ => "All selectors have series, but the conditions, or the matching of labels between them, leave none."
+        _ => "All selectors have series, but none is left: no series fulfils the condition, or those on both sides of an \
+              operator differ in a label; then match fewer with `on(...)`."
             .to_owned(),
     }]
 }

@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn the_last_point_is_at_the_end_and_the_step_within_what_is_given() {
         let end: Timestamp = "2026-01-02T12:00:00.7Z".parse().unwrap();
-        let asked = Window::before(end, Duration::from_secs(3600));
+        let asked = Window::before(end, Duration::from_hours(1));
         let (window, step) = tool(&json!({"query": "up"})).steps(asked).unwrap();
         assert_eq!((window.end.to_string().as_str(), step.as_secs()), ("2026-01-02T12:00:00Z", 60));
         assert_eq!(window.length().as_secs(), 3600);
@@ -412,7 +412,7 @@ mod tests {
         let listing = tool(&json!({"query": "up", "view": "points"})).describe(
             vec![series("a", 60.0, 1.0), series("b", 120.0, 2.5)],
             Window { start: Timestamp::UNIX_EPOCH, end: Timestamp::from_second(120).unwrap() },
-            Duration::from_secs(60),
+            Duration::from_mins(1),
         );
         assert_eq!(
             serde_json::to_value(&listing.rows).unwrap(),

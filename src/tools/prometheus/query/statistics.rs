@@ -165,7 +165,7 @@ fn seconds(at: Timestamp) -> f64 {
 mod tests {
     use super::*;
 
-    const STEP: Duration = Duration::from_secs(60);
+    const STEP: Duration = Duration::from_mins(1);
 
     fn points(values: &[f64]) -> Vec<Point> {
         (0_u32..).zip(values).map(|(n, value)| Point(f64::from(n) * 60.0, Number(*value))).collect()
