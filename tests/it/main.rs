@@ -4,6 +4,7 @@
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
 //! - `prometheus`: tools against the real component
 //! - `access`: who may call what; `command_line`: commands and configuration
+//! - `alertmanager`, `web_fetch`: tools against what they reach
 //! - `structure`: the order of the modules; generated documents are fresh
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
@@ -13,6 +14,7 @@ mod harness;
 mod stack;
 
 mod access;
+mod alertmanager;
 mod command_line;
 mod legacy;
 mod modern;
@@ -20,3 +22,4 @@ mod prometheus;
 mod stdio;
 mod structure;
 mod two_endpoint;
+mod web_fetch;

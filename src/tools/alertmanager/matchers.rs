@@ -181,6 +181,9 @@ fn parse_one(text: &str) -> Result<(Matcher, &str), String> {
         .find(|operator| rest.starts_with(operator.text()))
         .ok_or_else(|| format!("after `{name}` comes none of =, !=, =~, !~"))?;
     let rest = rest[operator.text().len()..].trim_start();
+    if rest.starts_with(['=', '~']) {
+        return Err(format!("`{}{}` is no operator; there are =, !=, =~ and !~", operator.text(), &rest[..1]));
+    }
     let (value, rest) = parse_value(rest, is_classic(&name))?;
     Ok((Matcher::new(&name, operator, &value)?, rest))
 }
@@ -338,7 +341,7 @@ mod tests {
             ("", "it is empty"),
             ("a", "after `a` comes none of"),
             ("=b", "a label name is missing"),
-            ("a==b", ""),
+            ("a==b", "`==` is no operator"),
             ("{a=b", "the closing brace is missing"),
             ("a=b}", "the opening brace is missing"),
             (r#"a="b"#, "the closing quote is missing"),
@@ -349,7 +352,7 @@ mod tests {
             (r#""ä"="\q""#, "`\\q` is no escape"),
         ] {
             let error = read(text);
-            assert!(expected.is_empty() || error.contains(expected), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
         let error = parse_argument("filter", &["x".into()]).unwrap_err().to_string();
         assert!(error.starts_with("filter: `x`: ") && error.contains("severity=\"page\""), "{error}");

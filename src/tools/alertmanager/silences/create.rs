@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{in_words, named};
 use crate::backends::Alertmanager;
 use crate::backends::rest::Request;
+use crate::call::Context;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Moment, Span};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
@@ -95,50 +96,45 @@ impl Tool for CreateSilence {
             Some(id) => Some(api::silence(alertmanager, id).await?),
             None => None,
         };
-        let (starts_at, ends_at) = self.times(old.as_ref(), alertmanager.context.now)?;
-        let silence = NewSilence {
-            id: self.id.clone(),
-            matchers: matchers.iter().map(api::Matcher::from).collect(),
-            starts_at,
-            ends_at,
-            created_by: alertmanager.context.caller.subject.clone(),
-            comment: self.comment.trim().to_owned(),
-            annotations: old.as_ref().map(|old| old.annotations.clone()).unwrap_or_default(),
-        };
+        let silence = self.silence(&matchers, old.as_ref(), &alertmanager.context)?;
         let alerts = api::alerts(alertmanager, &AlertQuery::all(&matchers)).await?;
-        let saved = if self.dry_run {
-            None
-        } else {
-            let request = Request::post("api/v2/silences").json(&silence)?;
-            Some(alertmanager.ask::<SilenceId>(request).await?.id)
-        };
-        let changes = old.as_ref().map(|old| changes(old, &silence)).unwrap_or_default();
-        let replaced = saved.is_some()
-            && saved != self.id
-            && old.as_ref().is_some_and(|old| old.status.state != SilenceState::Expired);
+        let id = if self.dry_run { None } else { Some(save(alertmanager, &silence).await?) };
         let facts = SavedSilence {
-            outcome: match (self.dry_run, &self.id) {
-                (true, _) => "dry run: nothing was changed",
-                (false, None) => "created",
-                (false, Some(_)) if replaced => "changed; the old one was ended and has a successor",
-                (false, Some(_)) => "changed",
-            }
-            .to_owned(),
-            id: saved.or(self.id),
+            outcome: outcome(old.as_ref(), id.as_deref()).to_owned(),
+            id: id.or(self.id),
             matchers: in_words(&silence.matchers),
-            starts_at: ages::at(starts_at),
-            ends_at: ages::at(ends_at),
+            starts_at: ages::at(silence.starts_at),
+            ends_at: ages::at(silence.ends_at),
+            changes: old.as_ref().map(|old| changes(old, &silence)).unwrap_or_default(),
             author: silence.created_by,
             comment: silence.comment,
-            changes,
             mutes: alerts.len(),
             muted_already: alerts.iter().filter(|alert| alert.status.state == api::AlertState::Suppressed).count(),
             alerts: named(&alerts),
         };
         Ok(match facts.mutes {
-            0 => Facts::new(facts).note("No alert matches now. If it was meant for one that fires, check the matchers with `alertmanager_list_alerts`."),
+            0 => Facts::new(facts).note(
+                "No alert matches now. If it is meant for one that fires, compare the matchers with \
+                 `alertmanager_list_alerts`.",
+            ),
             _ => Facts::new(facts),
         })
+    }
+}
+
+async fn save(alertmanager: &Alertmanager, silence: &NewSilence) -> Result<String> {
+    let request = Request::post("api/v2/silences").json(silence)?;
+    Ok(alertmanager.ask::<SilenceId>(request).await?.id)
+}
+
+/// What became of a silence that is new, or was there before; without an id nothing was saved.
+fn outcome(old: Option<&Silence>, id: Option<&str>) -> &'static str {
+    match (old, id) {
+        (_, None) => "dry run: nothing was changed",
+        (None, Some(_)) => "created",
+        (Some(old), _) if old.status.state == SilenceState::Expired => "created anew, as the old one is over",
+        (Some(old), Some(id)) if id != old.id => "changed: the old one was ended, and this one took its place",
+        _ => "changed",
     }
 }
 
@@ -161,6 +157,19 @@ impl CreateSilence {
             )));
         }
         Ok(matchers)
+    }
+
+    fn silence(&self, matchers: &[Matcher], old: Option<&Silence>, context: &Context) -> Result<NewSilence> {
+        let (starts_at, ends_at) = self.times(old, context.now)?;
+        Ok(NewSilence {
+            id: self.id.clone(),
+            matchers: matchers.iter().map(api::Matcher::from).collect(),
+            starts_at,
+            ends_at,
+            created_by: context.caller.subject.clone(),
+            comment: self.comment.trim().to_owned(),
+            annotations: old.map(|old| old.annotations.clone()).unwrap_or_default(),
+        })
     }
 
     /// Beginning and end.

@@ -66,7 +66,7 @@ impl Tool for ExpireSilence {
         }
         Ok(Facts::new(EndedSilence {
             outcome: match (is_over, self.dry_run) {
-                (true, _) => format!("it was over already, since {}", ages::between(silence.ends_at, now)),
+                (true, _) => format!("nothing to do: it ended {} ago", ages::between(silence.ends_at, now)),
                 (false, true) => "dry run: nothing was changed".into(),
                 (false, false) => "ended".into(),
             },
