@@ -2,6 +2,7 @@
 //!
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
+//! - `conformance`: the official suite, against its fixtures
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -13,6 +14,7 @@ mod stack;
 
 mod access;
 mod command_line;
+mod conformance;
 mod legacy;
 mod modern;
 mod stdio;
