@@ -2,7 +2,7 @@
 //!
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
-//! - `conformance`: the official suite, against its fixtures
+//! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -13,6 +13,7 @@ mod harness;
 mod stack;
 
 mod access;
+mod clients;
 mod command_line;
 mod conformance;
 mod legacy;
