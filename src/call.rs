@@ -67,7 +67,7 @@ impl Context {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// The client's answer to `request` under `key`.
+    /// The client's answer to `request` under `key`, an object; anything else is no answer.
     ///
     /// The first time there is none, and the call ends with [`Error::InputRequired`]; the client is asked, and the call
     /// is made again with its answer. So everything before this line runs twice and must change nothing.
@@ -75,7 +75,7 @@ impl Context {
     /// # Errors
     /// [`Error::InputRequired`] while the answer is missing.
     pub fn ask(&self, key: &str, request: InputRequest) -> Result<&Value> {
-        self.inputs.responses.get(key).ok_or_else(|| {
+        self.inputs.responses.get(key).filter(|answer| answer.is_object()).ok_or_else(|| {
             Error::InputRequired(Box::new(Asked { requests: [(key.to_owned(), request)].into(), state: None }))
         })
     }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::fault::Fault;
 use crate::answers::digest;
 use crate::call::{Asked, Client, Context, InputRequest};
-use crate::secrets::Signer;
 
 /// How long a client may take to answer, in seconds.
 const LIFETIME: i64 = 900;
@@ -20,23 +19,41 @@ pub(super) struct Retry {
     pub(super) request_state: Option<String>,
 }
 
+/// A call that may ask: what it leaves with the client is of use for nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) method: &'static str,
+    /// The tool or prompt.
+    pub(super) name: &'a str,
+    pub(super) arguments: &'a Map<String, Value>,
+}
+
+impl Asking<'_> {
+    fn seal(&self, state: &Value, context: &Context) -> String {
+        let expires = context.now.as_second() + LIFETIME;
+        let (identity, arguments) = (context.caller.identity(), digest(self.arguments));
+        let bound = ["state", identity.as_str(), self.method, self.name, arguments.as_str()];
+        context.signer.seal(&bound, state.to_string().as_bytes(), expires)
+    }
+
+    fn open(&self, sealed: &str, context: &Context) -> Option<Value> {
+        let (identity, arguments) = (context.caller.identity(), digest(self.arguments));
+        let bound = ["state", identity.as_str(), self.method, self.name, arguments.as_str()];
+        let content = context.signer.open(&bound, sealed, context.now.as_second()).ok()?;
+        serde_json::from_slice(&content).ok()
+    }
+}
+
 /// Takes over what a retry brought along.
 ///
 /// # Errors
-/// -32602 for a state that is not ours, expired, or made for another caller, method or other arguments.
-pub(super) fn accept(
-    retry: Retry,
-    method: &str,
-    arguments: &Map<String, Value>,
-    context: &mut Context,
-) -> Result<(), Fault> {
+/// -32602 for a state that is not ours, expired, or made for another caller or another call.
+pub(super) fn accept(retry: Retry, asking: Asking<'_>, context: &mut Context) -> Result<(), Fault> {
     if let Some(responses) = retry.input_responses {
         context.inputs.responses.extend(responses);
     }
-    if let Some(state) = retry.request_state {
-        let (identity, digest) = (context.caller.identity(), digest(arguments));
-        let opened = context.signer.open(&["state", &identity, method, &digest], &state, context.now.as_second());
-        let state = opened.ok().and_then(|content| serde_json::from_slice(&content).ok());
+    if let Some(sealed) = retry.request_state {
+        let state = asking.open(&sealed, context);
         context.inputs.state = Some(state.ok_or_else(|| {
             Fault::invalid_params("requestState: not valid for this call: changed, expired, or made for another one")
         })?);
@@ -48,12 +65,7 @@ pub(super) fn accept(
 ///
 /// # Errors
 /// -32021 where the client did not declare what it would be asked.
-pub(super) fn required(
-    asked: &Asked,
-    method: &str,
-    arguments: &Map<String, Value>,
-    context: &Context,
-) -> Result<Map<String, Value>, Fault> {
+pub(super) fn required(asked: &Asked, asking: Asking<'_>, context: &Context) -> Result<Map<String, Value>, Fault> {
     check_capabilities(asked, &context.client)?;
     let mut result = Map::new();
     result.insert("resultType".into(), "input_required".into());
@@ -61,15 +73,9 @@ pub(super) fn required(
         result.insert("inputRequests".into(), requests(asked));
     }
     if let Some(state) = &asked.state {
-        result.insert("requestState".into(), seal(&context.signer, state, method, arguments, context).into());
+        result.insert("requestState".into(), asking.seal(state, context).into());
     }
     Ok(result)
-}
-
-fn seal(signer: &Signer, state: &Value, method: &str, arguments: &Map<String, Value>, context: &Context) -> String {
-    let content = state.to_string();
-    let (identity, digest) = (context.caller.identity(), digest(arguments));
-    signer.seal(&["state", &identity, method, &digest], content.as_bytes(), context.now.as_second() + LIFETIME)
 }
 
 /// The requests as 2026-07-28 carries them: by key, without JSON-RPC around them.
@@ -92,5 +98,35 @@ pub(crate) fn check_capabilities(asked: &Asked, client: &Client) -> Result<(), F
     match asked.requests.values().find(|request| !client.can(request.capability())) {
         Some(request) => Err(Fault::missing_capability(request.capability())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::caller::{Caller, Effect};
+
+    #[test]
+    fn a_state_is_of_use_for_its_own_call_only() {
+        let local = Context::detached(Arc::new(Caller::local(Effect::Read)), Duration::from_secs(1));
+        let (none, some) = (Map::new(), Map::from_iter([("a".to_owned(), json!(1))]));
+        let call = Asking { method: "tools/call", name: "one", arguments: &none };
+        let sealed = call.seal(&json!({"step": 1}), &local);
+        assert_eq!(call.open(&sealed, &local), Some(json!({"step": 1})));
+        for other in [
+            Asking { method: "prompts/get", ..call },
+            Asking { name: "two", ..call },
+            Asking { arguments: &some, ..call },
+        ] {
+            assert_eq!(other.open(&sealed, &local), None, "{other:?}");
+        }
+        let ann = Caller { issuer: "api-key".into(), subject: "ann".into(), allowed: Effect::Read };
+        let ann = Context { caller: Arc::new(ann), ..local.clone() };
+        assert_eq!(call.open(&sealed, &ann), None);
+        let late = local.now.checked_add(jiff::SignedDuration::from_secs(LIFETIME + 1)).unwrap();
+        assert_eq!(call.open(&sealed, &Context { now: late, ..local }), None);
     }
 }

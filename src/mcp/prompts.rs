@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
-use super::input::{self, Retry};
+use super::input::{self, Asking, Retry};
 use super::{Engine, Outcome, Request, cacheable, quoted, read, refuse_cursor};
 use crate::call::Context;
 use crate::error::Error;
@@ -52,7 +52,8 @@ impl Engine {
                 known.join(", ")
             )));
         }
-        input::accept(params.retry, "prompts/get", &arguments, &mut context)?;
+        let asking = Asking { method: "prompts/get", name: prompt.name, arguments: &arguments };
+        input::accept(params.retry, asking, &mut context)?;
         match (prompt.messages)(arguments.clone(), &context) {
             Ok(messages) => {
                 let mut result = Map::new();
@@ -61,7 +62,7 @@ impl Engine {
                 Ok(self.complete(request.revision, result))
             }
             Err(Error::BadArguments(message)) => Err(Fault::invalid_params(message)),
-            Err(error) => self.unfinished(error, "prompts/get", &arguments, &context, request.revision),
+            Err(error) => self.unfinished(error, asking, &context, request.revision),
         }
     }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::era::Revision;
 use super::fault::Fault;
-use super::input;
+use super::input::{self, Asking};
 use super::{Engine, Outcome, Request, read, tools};
 use crate::call::{Asked, Context, Outbox};
 use crate::changes::{Change, Changes};
@@ -118,7 +118,10 @@ impl Engine {
         {
             return match outcome {
                 Ok(shown) => Ok(Some(self.complete(revision, tools::result(shown, revision)))),
-                Err(error) => self.unfinished(error, "tools/call", arguments, &context, revision).map(Some),
+                Err(error) => {
+                    let asking = Asking { method: "tools/call", name: tool.entry.name, arguments };
+                    self.unfinished(error, asking, &context, revision).map(Some)
+                }
             };
         }
         let task = self.tasks.create(tool.entry.name, arguments.clone(), context, run).await?;

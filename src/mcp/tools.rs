@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::era::Revision;
 use super::fault::Fault;
-use super::input::{self, Retry};
+use super::input::{self, Asking, Retry};
 use super::{Engine, Outcome, Request, cacheable, quoted, refuse_cursor};
 use crate::call::{Context, Scope};
 use crate::caller::Effect;
@@ -86,13 +86,14 @@ impl Engine {
                 quoted(&name)
             )));
         };
-        input::accept(retry, "tools/call", &arguments, &mut context)?;
+        let asking = Asking { method: "tools/call", name: tool.entry.name, arguments: &arguments };
+        input::accept(retry, asking, &mut context)?;
         if let Some(outcome) = self.as_task(tool, &arguments, &context, request.revision).await? {
             return Ok(outcome);
         }
         match self.dispatch.call(tool, arguments.clone(), &context).await {
             Ok(shown) => Ok(self.complete(request.revision, result(shown, request.revision))),
-            Err(error) => self.unfinished(error, "tools/call", &arguments, &context, request.revision),
+            Err(error) => self.unfinished(error, asking, &context, request.revision),
         }
     }
 
@@ -100,21 +101,20 @@ impl Engine {
     pub(super) fn unfinished(
         &self,
         error: Error,
-        method: &str,
-        arguments: &Map<String, Value>,
+        asking: Asking<'_>,
         context: &Context,
         revision: Revision,
     ) -> Result<Outcome, Fault> {
         let asked = match error {
             Error::InputRequired(asked) => asked,
-            error if error.code() == Code::Internal && method == "tools/call" => {
+            error if error.code() == Code::Internal && asking.method == "tools/call" => {
                 let shown = Shown { text: Fault::from(error).message, failed: true, ..Shown::default() };
                 return Ok(self.complete(revision, result(shown, revision)));
             }
             other => return Err(other.into()),
         };
         if revision.is_modern() {
-            let result = input::required(&asked, method, arguments, context)?;
+            let result = input::required(&asked, asking, context)?;
             Ok(Outcome::InputRequired { result, asked })
         } else {
             input::check_capabilities(&asked, &context.client)?;

@@ -3,6 +3,7 @@
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
 //! - `prometheus`: tools against the real component
+//! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `alertmanager`, `web_fetch`: tools against what they reach
 //! - `structure`: the order of the modules; generated documents are fresh
@@ -15,7 +16,9 @@ mod stack;
 
 mod access;
 mod alertmanager;
+mod clients;
 mod command_line;
+mod conformance;
 mod legacy;
 mod modern;
 mod prometheus;

@@ -9,6 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::poll;
+use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -362,7 +363,10 @@ pub(super) async fn end(edge: &Edge, context: &Context, headers: &HeaderMap) -> 
 /// `GET`: the stream of what belongs to no request, or one that broke.
 pub(super) async fn stream(edge: Shared, context: Context, headers: &HeaderMap) -> Response {
     if header(headers, "mcp-session-id").is_none() {
-        return reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+        let mut refusal = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+        // RFC 9110 §15.5.6.
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return refusal;
     }
     if !Accepts::new(headers).events {
         return reply::empty(StatusCode::NOT_ACCEPTABLE);
