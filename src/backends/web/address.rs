@@ -104,9 +104,8 @@ fn kind_of_v4(address: Ipv4Addr) -> Option<&'static str> {
         [100, 64..=127, ..] => "shared by a provider's customers (CGNAT)",
         [169, 254, ..] => "link-local",
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "for documentation only",
-        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] => "reserved",
         [224..=239, ..] => "multicast",
-        [240..=255, ..] => "reserved",
+        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => "reserved",
         _ => return None,
     })
 }

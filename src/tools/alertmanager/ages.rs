@@ -44,6 +44,6 @@ mod tests {
         ] {
             assert_eq!(between(from.parse().unwrap(), now), expected, "{from}");
         }
-        assert_eq!(length("3d6h"), Duration::from_secs(280_800));
+        assert_eq!(length("3d6h"), Duration::from_hours(78));
     }
 }

@@ -28,6 +28,7 @@ const NAMED_ALERTS: usize = 10;
 ///
 /// Without `silenced` and `inhibited` only alerts that notify are listed, and the answer says how many others there are.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the filters that Alertmanager has, under its names")]
 struct ListAlerts {
     /// Name of the instance, several names, or `"*"` for all.
     instance: Option<Instances>,
@@ -230,7 +231,6 @@ fn summary(alerts: &[api::Alert], now: Timestamp) -> Listing<AlertRow> {
             ..AlertRow::default()
         }
     });
-
     Listing::new(rows.collect())
         .fact("alerts", alerts.len())
         .fact("by_severity", counts(alerts.iter().map(|alert| named(label(alert, "severity")))))

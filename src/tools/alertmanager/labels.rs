@@ -164,12 +164,13 @@ impl Iterator for Choices {
     }
 }
 
-/// Texts that a matcher accepts, if it is easy to say some.
+/// Texts that a matcher is about: it accepts them, or refuses just these.
 fn samples(matcher: &Matcher) -> Vec<String> {
     match matcher.operator {
-        Operator::Equal => vec![matcher.value.clone()],
-        Operator::Like => regex_syntax::parse(&matcher.value).map(|pattern| texts(&pattern)).unwrap_or_default(),
-        Operator::NotEqual | Operator::NotLike => Vec::new(),
+        Operator::Equal | Operator::NotEqual => vec![matcher.value.clone()],
+        Operator::Like | Operator::NotLike => {
+            regex_syntax::parse(&matcher.value).map(|pattern| texts(&pattern)).unwrap_or_default()
+        }
     }
 }
 
@@ -273,6 +274,7 @@ mod tests {
                 "p",
                 "alertname=Test x=1 y=other → p",
             ),
+            ("{receiver: a, matchers: [x!=1, y!~b.]}", "root", "alertname=Test x=1 → root"),
             (
                 "{receiver: a, matchers: [x=1]}, {receiver: b, matchers: [x=1]}, {receiver: b, matchers: [z=1]}",
                 "b",

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::api::Labels;
-use super::configuration::{self, Configuration};
+use super::configuration::{self, Configuration, InhibitRule};
 use super::labels::way;
 use super::matchers;
 use super::routes::{Path, Route};
@@ -210,10 +210,7 @@ fn group(route: &Route, labels: &Labels) -> Labels {
 
 fn rules(configuration: &Configuration, labels: Option<&Labels>) -> Vec<String> {
     let rules = configuration.inhibit_rules.iter();
-    rules
-        .filter(|rule| labels.is_none_or(|labels| rule.may_mute(labels)))
-        .map(super::configuration::InhibitRule::in_words)
-        .collect()
+    rules.filter(|rule| labels.is_none_or(|labels| rule.may_mute(labels))).map(InhibitRule::in_words).collect()
 }
 
 fn receivers(configuration: &Configuration) -> Vec<ReceiverRow> {
