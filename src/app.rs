@@ -11,7 +11,7 @@ use crate::answers::Wholes;
 use crate::auth::Authenticator;
 use crate::backends::Backends;
 use crate::caller::{Caller, Effect};
-use crate::changes::Changes;
+use crate::changes::{Change, Changes};
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Server};
@@ -66,6 +66,9 @@ impl App {
         for pattern in config.tools.idle(&contents.topics) {
             mistakes.push(("tools".into(), format!("`{pattern}` matches no service, toolset or tool")));
         }
+        if matches!(config.signing_key.reveal().len(), 1..32) {
+            mistakes.push(("signing_key".into(), "is too short to be safe: give 32 random characters or more".into()));
+        }
         check_address(config, authenticator.as_ref(), &mut mistakes);
         let (Some(backends), Some(authenticator), true) = (backends, authenticator, mistakes.is_empty()) else {
             return Err(mistakes);
@@ -117,7 +120,19 @@ impl App {
     /// # Errors
     /// A sentence that says why it cannot be.
     pub async fn bind(&self) -> Result<Server, String> {
+        self.follow_backends();
         Server::bind(self.edge.clone()).await
+    }
+
+    /// Tells those who follow the list of backends when one begins or stops to fail.
+    fn follow_backends(&self) {
+        let surroundings = self.edge.engine.dispatch().surroundings();
+        let (mut turns, changes) = (surroundings.backends.turns(), surroundings.changes.clone());
+        tokio::spawn(async move {
+            while turns.changed().await.is_ok() {
+                changes.tell(&Change::Resource(tools::BACKENDS.into())).await;
+            }
+        });
     }
 
     /// Ends the server in peace: no new connections, running calls get their grace.

@@ -13,7 +13,7 @@ pub type Lines = BTreeMap<String, usize>;
 /// # Errors
 /// A sentence with the line of the mistake.
 pub fn parse(text: &str) -> Result<(Value, Lines), String> {
-    let documents = MarkedYaml::load_from_str(text).map_err(|error| error.to_string())?;
+    let documents = MarkedYaml::load_from_str(text).map_err(|error| format!("this is not YAML: {error}"))?;
     let mut lines = Lines::new();
     match documents.as_slice() {
         [] => Ok((Value::Null, lines)),

@@ -121,7 +121,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         cut = true;
         notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
-    if width < WIDE {
+    if width < WIDE && table.text(count, width) != table.text(count, WIDE) {
         cut = true;
         notes.push("Long cells are shortened.".into());
     }

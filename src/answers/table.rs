@@ -59,13 +59,29 @@ impl Table {
         Self { columns, common, rows, dropped: Vec::new() }
     }
 
-    /// Whether a column can go. The last go first: tools put the telling ones in front.
+    /// Drops the last column without which the rows can still be told apart as well as with it; tools put the telling ones
+    /// in front. Says whether there was one.
     pub(super) fn drop_column(&mut self) -> bool {
         if self.columns.len() <= FEWEST_COLUMNS {
             return false;
         }
-        self.dropped.extend(self.columns.pop());
-        true
+        let told_apart = self.distinct(None);
+        let place = (1..self.columns.len()).rev().find(|place| self.distinct(Some(*place)) == told_apart);
+        self.dropped.extend(place.map(|place| self.columns.remove(place)));
+        place.is_some()
+    }
+
+    /// How many rows differ in the columns, leaving one of them out.
+    fn distinct(&self, without: Option<usize>) -> usize {
+        let seen: HashSet<String> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let columns = self.columns.iter().enumerate().filter(|(place, _)| Some(*place) != without);
+                columns.map(|(_, name)| format!("{:?}|", row.get(name))).collect()
+            })
+            .collect();
+        seen.len()
     }
 
     pub(super) fn dropped(&self) -> &[String] {
@@ -254,11 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn columns_go_from_the_right_but_three_stay() {
+    fn columns_go_from_the_right_while_rows_can_be_told_apart_but_three_stay() {
         let mut table = Table::new(&rows(&json!([{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 2, "b": 2, "c": 2, "d": 2}])));
         assert!(table.drop_column());
         assert!(!table.drop_column());
         assert_eq!(table.dropped(), ["d"]);
+        let rows = rows(
+            &json!([{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 1, "b": 2, "c": 1, "d": 2}, {"a": 2, "b": 1, "c": 2, "d": 3}]),
+        );
+        let mut telling = Table::new(&rows);
+        telling.drop_column();
+        assert_eq!(telling.columns.len(), 3, "any column may go while the others tell the rows apart");
         insta::assert_snapshot!(table.text(2, 9), @r"
         a  b  c
         1  1  1

@@ -9,7 +9,12 @@ pub(super) struct Breaker {
     failures: u32,
     pause: Duration,
     state: Mutex<State>,
+    /// Told when it opens or closes.
+    turns: Turns,
 }
+
+/// Tells that some instance was left alone, or is asked again.
+pub type Turns = std::sync::Arc<tokio::sync::watch::Sender<()>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,8 +25,8 @@ struct State {
 }
 
 impl Breaker {
-    pub(super) fn new(failures: u32, pause: Duration) -> Self {
-        Self { failures: failures.max(1), pause, state: Mutex::default() }
+    pub(super) fn new(failures: u32, pause: Duration, turns: Turns) -> Self {
+        Self { failures: failures.max(1), pause, state: Mutex::default(), turns }
     }
 
     /// Whether a request may be made now; if not, why, and how long until the next try.
@@ -39,10 +44,21 @@ impl Breaker {
         }
     }
 
+    /// Why the instance is left alone, while it is.
+    pub(super) fn open(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.until.map(|_| state.reason.clone())
+    }
+
     pub(super) fn succeeded(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.in_a_row > 0 || state.until.is_some() {
-            *state = State::default();
+        if state.in_a_row == 0 && state.until.is_none() {
+            return;
+        }
+        let was_open = std::mem::take(&mut *state).until.is_some();
+        drop(state);
+        if was_open {
+            self.turns.send_replace(());
         }
     }
 
@@ -50,8 +66,13 @@ impl Breaker {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.in_a_row = state.in_a_row.saturating_add(1);
         reason.clone_into(&mut state.reason);
-        if state.in_a_row >= self.failures {
-            state.until = Some(Instant::now() + self.pause);
+        if state.in_a_row < self.failures {
+            return;
+        }
+        let was_open = state.until.replace(Instant::now() + self.pause).is_some();
+        drop(state);
+        if !was_open {
+            self.turns.send_replace(());
         }
     }
 }
@@ -60,9 +81,13 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    fn turns() -> Turns {
+        Turns::new(tokio::sync::watch::Sender::new(()))
+    }
+
     #[test]
     fn it_opens_after_failures_in_a_row_and_a_success_closes_it() {
-        let breaker = Breaker::new(2, Duration::from_secs(60));
+        let breaker = Breaker::new(2, Duration::from_secs(60), turns());
         breaker.failed("refused");
         breaker.succeeded();
         breaker.failed("refused");
@@ -75,7 +100,7 @@ mod tests {
 
     #[test]
     fn after_the_pause_one_request_at_a_time_may_try() {
-        let breaker = Breaker::new(1, Duration::ZERO);
+        let breaker = Breaker::new(1, Duration::ZERO, turns());
         breaker.failed("refused");
         assert!(breaker.allow().is_ok());
         let breaker = Breaker { pause: Duration::from_secs(60), ..breaker };

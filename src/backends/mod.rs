@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use alertmanager::Alertmanager;
+pub use breaker::Turns;
 pub use prometheus::Prometheus;
 pub use web::{Page, Web};
 
@@ -45,6 +46,7 @@ pub struct Instances {
 pub struct Backends {
     services: BTreeMap<&'static str, Service>,
     web: Arc<web::Fetcher>,
+    turns: Turns,
 }
 
 /// The clients of one service.
@@ -61,16 +63,19 @@ impl Backends {
     /// Every mistake, as path of the key and a sentence.
     pub fn new(config: &Config) -> Result<Self, Vec<(String, String)>> {
         let mut mistakes = Vec::new();
+        let turns = Turns::new(tokio::sync::watch::Sender::new(()));
         let services = [
             ("prometheus", &config.prometheus, prometheus::message as rest::Dialect),
             ("alertmanager", &config.alertmanager, alertmanager::message),
         ]
         .into_iter()
-        .map(|(service, instances, dialect)| (service, Service::new(service, instances, dialect, &mut mistakes)))
+        .map(|(service, instances, dialect)| {
+            (service, Service::new(service, instances, dialect, &turns, &mut mistakes))
+        })
         .collect();
         let web = web::Fetcher::new(&config.web).map_err(|found| mistakes.extend(found));
         match web {
-            Ok(web) if mistakes.is_empty() => Ok(Self { services, web: Arc::new(web) }),
+            Ok(web) if mistakes.is_empty() => Ok(Self { services, web: Arc::new(web), turns }),
             _ => Err(mistakes),
         }
     }
@@ -81,6 +86,12 @@ impl Backends {
             .iter()
             .filter(|(_, service)| !service.instances.is_empty())
             .map(|(name, service)| (*name, service))
+    }
+
+    /// Changes whenever an instance is left alone because it keeps failing, or is asked again.
+    #[must_use]
+    pub fn turns(&self) -> tokio::sync::watch::Receiver<()> {
+        self.turns.subscribe()
     }
 
     /// Whether a service can be used at all.
@@ -132,7 +143,13 @@ impl Backends {
 }
 
 impl Service {
-    fn new(service: &str, config: &Instances, dialect: rest::Dialect, mistakes: &mut Vec<(String, String)>) -> Self {
+    fn new(
+        service: &str,
+        config: &Instances,
+        dialect: rest::Dialect,
+        turns: &Turns,
+        mistakes: &mut Vec<(String, String)>,
+    ) -> Self {
         let mut instances = BTreeMap::new();
         for (name, config) in &config.instances {
             let path = format!("backends.{service}.instances.{name}");
@@ -142,7 +159,7 @@ impl Service {
             {
                 mistakes.push((path.clone(), format!("`{name}` is not a name; use letters, digits, `-`, `_` and `.`")));
             }
-            match rest::Rest::new(format!("{service}/{name}"), config, dialect) {
+            match rest::Rest::new(format!("{service}/{name}"), config, dialect, turns.clone()) {
                 Ok(client) => {
                     instances.insert(name.clone(), Arc::new(client));
                 }
@@ -165,6 +182,11 @@ impl Service {
             (None, 1) => self.instances.keys().next().map(String::as_str),
             (None, _) => None,
         }
+    }
+
+    /// All instances, with their clients.
+    pub fn clients(&self) -> impl Iterator<Item = (&str, &rest::Rest)> {
+        self.instances.iter().map(|(name, client)| (name.as_str(), client.as_ref()))
     }
 
     /// All instances with their addresses.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Turns};
 use crate::answers::clean;
 use crate::call::Context;
 use crate::error::{Error, Result};
@@ -203,14 +203,14 @@ impl Rest {
     ///
     /// # Errors
     /// A sentence for each mistake in the configuration.
-    pub fn new(name: String, config: &Config, dialect: Dialect) -> Result<Self, Vec<String>> {
+    pub fn new(name: String, config: &Config, dialect: Dialect, turns: Turns) -> Result<Self, Vec<String>> {
         let mut mistakes = Vec::new();
         let base = config.base().map_err(|mistake| mistakes.push(mistake)).ok();
         let headers = config.all_headers().map_err(|mistake| mistakes.push(mistake)).ok();
         let client = config.client().map_err(|mistake| mistakes.push(mistake)).ok();
         match (base, headers, client) {
             (Some(base), Some(headers), Some(client)) => Ok(Self {
-                breaker: Breaker::new(config.breaker_failures, Duration::from_secs(config.breaker_seconds)),
+                breaker: Breaker::new(config.breaker_failures, Duration::from_secs(config.breaker_seconds), turns),
                 name,
                 base,
                 client,
@@ -229,6 +229,12 @@ impl Rest {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Why it is left alone, while it is.
+    #[must_use]
+    pub fn left_alone(&self) -> Option<String> {
+        self.breaker.open()
     }
 
     /// The base address, which never has credentials in it.

@@ -36,13 +36,16 @@ pub(crate) fn text(app: &App, loaded: &Loaded, address: SocketAddr, looked: Opti
             .collect(),
     };
     let mut text = format!("Cloud Native MCP {} serves {endpoint}\n\n", env!("CARGO_PKG_VERSION"));
-    if rows.is_empty() {
-        text.push_str("No backend is configured: only the utilities can be called. See docs/CONFIGURATION.md.\n");
-    }
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1));
     for [service, address, state] in &rows {
         text.push_str(&format!("  {service:first$}  {address:second$}  {state}\n"));
+    }
+    if app.edge().engine.dispatch().surroundings().backends.configured().next().is_none() {
+        text.push_str(
+            "\nWithout a backend only the utilities can be called: start one of these, or name yours in a file and give it \
+             with --config.\ndocs/CONFIGURATION.md has every setting.\n",
+        );
     }
     if app.edge().authenticator.is_on() {
         text.push_str("\nCallers send an API key: Authorization: Bearer KEY\n\nConnect a client:\n");
@@ -59,6 +62,7 @@ pub(crate) fn text(app: &App, loaded: &Loaded, address: SocketAddr, looked: Opti
             "  {{\"mcpServers\": {{\"cloud-native\": {{\"type\": \"http\", \"url\": \"{endpoint}\"}}}}}}"
         ));
     }
-    text.push_str("\nor try a tool here:\n  cloud-native-mcp call utilities_get_time zone=Europe/Zurich\n");
+    let program = std::env::args().next().unwrap_or_else(|| "cloud-native-mcp".into());
+    text.push_str(&format!("\n\nOr try a tool here:\n  {program} call utilities_get_time zone=Europe/Zurich\n"));
     text
 }

@@ -227,14 +227,19 @@ fn route_label(path: &str) -> &'static str {
     }
 }
 
-/// The part of the catalogue that a request is about; none where its path names something that is no service.
-fn scope(edge: &Edge, service: Option<&str>, query: Option<&str>, headers: &HeaderMap) -> Option<Arc<Scope>> {
+/// The part of the catalogue that a request is about.
+fn scope(
+    edge: &Edge,
+    service: Option<&str>,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Arc<Scope>, &'static str> {
     let service = service.filter(|service| *service != "aggregate");
     let known = |service: &str| {
         edge.engine.dispatch().surroundings().catalogue.all().iter().any(|tool| tool.service == service)
     };
     if service.is_some_and(|service| !known(service)) {
-        return None;
+        return Err("there is no such service here; /mcp has all of them");
     }
     let in_query = query.into_iter().flat_map(|query| url::form_urlencoded::parse(query.as_bytes()));
     let toolsets = in_query.filter(|(name, _)| name == "toolsets").map(|(_, value)| value.into_owned()).next();
@@ -246,8 +251,17 @@ fn scope(edge: &Edge, service: Option<&str>, query: Option<&str>, headers: &Head
         names.dedup();
         names
     });
+    let topics = || edge.engine.dispatch().surroundings().catalogue.all();
+    let is_toolset = |name: &String| {
+        matches!(name.as_str(), "all" | "default")
+            || topics().iter().any(|tool| tool.service == name || tool.topic == name)
+    };
+    if toolsets.as_ref().is_some_and(|names| !names.iter().any(is_toolset)) {
+        return Err("none of these toolsets is there; a toolset is a service, a topic such as `prometheus/query`, \
+                    `default` or `all`");
+    }
     let readonly = header("x-mcp-readonly").is_some_and(|value| !matches!(value.trim(), "" | "0" | "false"));
-    Some(Arc::new(Scope { service: service.map(str::to_owned), toolsets, readonly }))
+    Ok(Arc::new(Scope { service: service.map(str::to_owned), toolsets, readonly }))
 }
 
 /// What every endpoint of the protocol begins with: who calls, and what part of the catalogue is meant.
@@ -260,7 +274,7 @@ fn enter(
     let caller = edge.authenticator.caller(headers).map_err(reply::error)?;
     let service = service.as_ref().map(|Path(service)| service.as_str());
     let scope = scope(edge, service, query.as_deref(), headers)
-        .ok_or_else(|| reply::error(Error::NotFound("there is no such service here; /mcp has all of them".into())))?;
+        .map_err(|message| reply::error(Error::NotFound(message.into())))?;
     Ok(edge.context(caller, scope, headers))
 }
 

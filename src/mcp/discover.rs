@@ -27,7 +27,8 @@ impl Engine {
         if !self.offer.prompts.is_empty() {
             capabilities.insert("prompts".into(), changing(json!({})));
         }
-        capabilities.insert("resources".into(), changing(json!({"subscribe": true})));
+        let resources = if self.watches() { json!({"subscribe": true}) } else { json!({}) };
+        capabilities.insert("resources".into(), changing(resources));
         if revision >= Revision::V2025_03_26 {
             capabilities.insert("completions".into(), json!({}));
         }

@@ -65,6 +65,14 @@ impl Engine {
         Err(Fault::resource_not_found(&uri, request.revision))
     }
 
+    /// Whether there is any resource that can be followed.
+    #[must_use]
+    pub fn watches(&self) -> bool {
+        let surroundings = self.dispatch.surroundings();
+        let mut resources = self.offer.resources.iter();
+        resources.any(|resource| resource.listed(surroundings).iter().any(|listed| resource.is_watched(&listed.uri)))
+    }
+
     /// Whether changes of a resource are told to those who subscribe to it.
     #[must_use]
     pub fn is_watched(&self, uri: &str) -> bool {

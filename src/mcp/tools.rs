@@ -16,7 +16,7 @@ use crate::call::{Context, Scope};
 use crate::caller::Effect;
 use crate::dispatch::Shown;
 use crate::error::{Code, Error};
-use crate::toolkit::Described;
+use crate::toolkit::{Catalogue, Described};
 
 /// How long a client may keep the list, in milliseconds.
 const FRESH_FOR: u64 = 300_000;
@@ -81,10 +81,7 @@ impl Engine {
         let (name, arguments, retry) = params(request)?;
         let catalogue = self.dispatch.surroundings().catalogue.clone();
         let Some(tool) = catalogue.find(&name, &context) else {
-            return Err(Fault::invalid_params(format!(
-                "there is no tool {} here, or it is not yours to call; find one with `tools_search`",
-                quoted(&name)
-            )));
+            return Err(Fault::invalid_params(unreachable(&name, &catalogue, &context)));
         };
         let asking = Asking { method: "tools/call", name: tool.entry.name, arguments: &arguments };
         input::accept(retry, asking, &mut context)?;
@@ -121,6 +118,23 @@ impl Engine {
             Ok(Outcome::InputRequired { result: Map::new(), asked })
         }
     }
+}
+
+/// Why a tool cannot be called, and what would help.
+fn unreachable(name: &str, catalogue: &Catalogue, context: &Context) -> String {
+    let (wanted, granted) = match catalogue.all().iter().find(|tool| tool.entry.name == name) {
+        Some(tool) => (tool.entry.policy.effect, context.caller.allowed),
+        None => return format!("there is no tool {} here; find one with `tools_search`", quoted(name)),
+    };
+    if wanted > granted {
+        return format!(
+            "{} needs the right to {}, and you may {}; an operator grants more with `allow`, of your key or of the server",
+            quoted(name),
+            wanted.label(),
+            granted.label()
+        );
+    }
+    format!("{} is not part of this endpoint or of the toolsets that you asked for; /mcp has all tools", quoted(name))
 }
 
 /// A tool as a list shows it.

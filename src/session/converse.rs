@@ -55,8 +55,8 @@ impl Sessions {
             "logging/setLevel" if self.engine.capabilities(session.revision).contains_key("logging") => {
                 done(self.set_log_level(session, params).await)
             }
-            "resources/subscribe" => done(self.subscribe(session, params, true).await),
-            "resources/unsubscribe" => done(self.subscribe(session, params, false).await),
+            "resources/subscribe" if self.engine.watches() => done(self.subscribe(session, params, true).await),
+            "resources/unsubscribe" if self.engine.watches() => done(self.subscribe(session, params, false).await),
             _ => {
                 let request = Request { method: method.to_owned(), params: params.clone(), revision: session.revision };
                 match self.carry_on(session, id, &request, context, sink).await {

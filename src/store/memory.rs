@@ -78,6 +78,10 @@ fn overhead(key: &str) -> usize {
     2 * key.len() + 160
 }
 
+fn full() -> Error {
+    Error::Unavailable("the embedded store is full; raise `store.most_bytes`, or use fewer sessions".into())
+}
+
 impl Keys {
     fn sweep(&mut self) {
         let now = Instant::now();
@@ -106,13 +110,13 @@ impl Keys {
     }
 
     fn set(&mut self, key: &str, content: Content, ttl: Duration, most_bytes: usize) -> Result<()> {
-        self.remove(key);
         let bytes = content.bytes() + overhead(key);
-        if self.bytes + bytes > most_bytes {
-            return Err(Error::Unavailable(
-                "the embedded store is full; raise `store.memory.most_bytes`, or use fewer sessions".into(),
-            ));
+        let freed = self.entries.get(key).map_or(0, |old| old.content.bytes() + overhead(key));
+        // What is there stays when there is no room for what is to come.
+        if bytes > freed && self.bytes - freed + bytes > most_bytes {
+            return Err(full());
         }
+        self.remove(key);
         self.serial += 1;
         let expires = (Instant::now() + ttl, self.serial);
         self.bytes += bytes;
@@ -169,6 +173,9 @@ impl Store for Memory {
 
     async fn append(&self, key: &str, entry: Bytes, keep: usize, ttl: Duration) -> Result<u64> {
         let mut keys = self.keys();
+        if keys.bytes + entry.len() + overhead(key) > self.most_bytes {
+            return Err(full());
+        }
         let live = keys.live(key).is_some();
         let (mut last, mut entries) = match keys.remove(key) {
             Some(Entry { content: Content::Log { last, entries }, .. }) if live => (last, entries),
@@ -240,6 +247,18 @@ mod tests {
         assert!(store.put("l", Bytes::from(vec![0; 200]), MINUTE, Condition::Absent).await.is_err());
         assert!(store.remove("k").await.unwrap());
         assert!(store.put("l", Bytes::from(vec![0; 200]), MINUTE, Condition::Absent).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_full_store_keeps_what_it_has() {
+        let store = Memory::new(500);
+        store.append("log", "a".into(), 9, MINUTE).await.unwrap();
+        store.put("k", "old".into(), MINUTE, Condition::Always).await.unwrap();
+        let large = Bytes::from(vec![0; 400]);
+        assert!(store.put("k", large.clone(), MINUTE, Condition::Always).await.is_err());
+        assert!(store.append("log", large, 9, MINUTE).await.is_err());
+        assert_eq!(store.get("k").await.unwrap(), Some("old".into()));
+        assert_eq!(store.read("log", 0).await.unwrap().unwrap(), [(1, "a".into())]);
     }
 
     #[tokio::test]

@@ -69,7 +69,7 @@ fn tidy(schema: &mut Value) {
         *description = unwrapped(description);
     }
     if object.get("format").and_then(Value::as_str).is_some_and(|format| {
-        matches!(format, "uint" | "uint8" | "uint16" | "uint32" | "uint64" | "int32" | "int64" | "double" | "float")
+        format.starts_with("int") || format.starts_with("uint") || matches!(format, "double" | "float")
     }) {
         object.remove("format");
     }

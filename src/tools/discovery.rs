@@ -74,6 +74,9 @@ impl Tool for Search {
             .filter(|(score, _)| *score > 0)
             .collect();
         found.sort_by_key(|(score, tool)| (std::cmp::Reverse(*score), tool.entry.name));
+        // What meets a word by chance is noise beside what was meant.
+        let best = found.first().map_or(0, |(score, _)| *score);
+        found.retain(|(score, _)| score * 5 >= best);
         let rows: Vec<Hit> = found.into_iter().map(|(_, tool)| hit(tool, context)).collect();
         if rows.is_empty() {
             let services: Vec<&str> = surroundings.backends.configured().map(|(name, _)| name).collect();

@@ -10,6 +10,8 @@ pub mod utilities;
 
 use std::sync::Arc;
 
+pub use resources::BACKENDS;
+
 use crate::toolkit::{PromptEntry, Resource, Topic};
 
 /// All tools, in the order in which lists show them.

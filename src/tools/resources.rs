@@ -78,6 +78,9 @@ impl Resource for Tools {
     }
 }
 
+/// The resource that changes when a backend begins or stops to fail.
+pub const BACKENDS: &str = "backends://all";
+
 /// `backends://all`.
 #[derive(Debug)]
 struct Backends;
@@ -86,28 +89,37 @@ struct Backends;
 impl Resource for Backends {
     fn listed(&self, _: &Surroundings) -> Vec<Listed> {
         vec![Listed {
-            uri: "backends://all".into(),
+            uri: BACKENDS.into(),
             name: "Backends",
-            description: "Configured clusters and instances, without credentials.",
+            description: "Configured clusters and instances, without credentials, and which of them keep failing; can be followed.",
             mime_type: "application/json",
         }]
     }
 
     async fn read(&self, uri: &str, surroundings: &Surroundings, _: &Context) -> Result<Option<Contents>> {
-        if uri != "backends://all" {
+        if uri != BACKENDS {
             return Ok(None);
         }
-        let backends: Vec<Value> = surroundings
-            .backends
-            .configured()
-            .flat_map(|(service, instances)| {
-                let default = instances.default_name().map(str::to_owned);
-                instances.addresses().map(move |(name, address)| {
-                    json!({"service": service, "name": name, "address": address, "default": default.as_deref() == Some(name)})
-                }).collect::<Vec<_>>()
-            })
-            .collect();
+        let mut backends = Vec::new();
+        for (service, instances) in surroundings.backends.configured() {
+            for (name, client) in instances.clients() {
+                let mut backend = json!({
+                    "service": service,
+                    "name": name,
+                    "address": client.address(),
+                    "default": instances.default_name() == Some(name),
+                });
+                if let Some(reason) = client.left_alone() {
+                    backend["failing"] = reason.into();
+                }
+                backends.push(backend);
+            }
+        }
         Ok(Some(Contents::json(&backends)))
+    }
+
+    fn is_watched(&self, uri: &str) -> bool {
+        uri == BACKENDS
     }
 }
 

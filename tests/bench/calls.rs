@@ -181,7 +181,8 @@ pub(crate) async fn begin(connection: &mut Connection, endpoint: &Endpoint) -> R
         "clientInfo": {"name": "load", "version": "1"},
     });
     let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}).to_string();
-    let reply = connection.send(&endpoint.request("POST", &[ACCEPT], &body)).await.map_err(|error| error.to_string())?;
+    let reply =
+        connection.send(&endpoint.request("POST", &[ACCEPT], &body)).await.map_err(|error| error.to_string())?;
     check(&reply)?;
     let session = reply.header("mcp-session-id").map(str::to_owned);
     let mut headers = vec![ACCEPT, ("MCP-Protocol-Version", Era::Legacy.name())];

@@ -107,7 +107,9 @@ pub(crate) async fn load(
 
 /// Milliseconds that `percent` of the sorted times stay below.
 fn quantile(times: &[u32], percent: usize) -> f64 {
-    times.get((times.len() * percent / 100).min(times.len().saturating_sub(1))).map_or(0.0, |time| f64::from(*time) / 1e6)
+    times
+        .get((times.len() * percent / 100).min(times.len().saturating_sub(1)))
+        .map_or(0.0, |time| f64::from(*time) / 1e6)
 }
 
 /// Somebody who sends one request after the other.

@@ -115,7 +115,11 @@ fn binary() -> Result<PathBuf, String> {
 
 fn newest(folder: &Path) -> Option<SystemTime> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
-    entries.filter_map(|entry| if entry.path().is_dir() { newest(&entry.path()) } else { entry.metadata().ok()?.modified().ok() }).max()
+    entries
+        .filter_map(
+            |entry| if entry.path().is_dir() { newest(&entry.path()) } else { entry.metadata().ok()?.modified().ok() },
+        )
+        .max()
 }
 
 /// Where the kernel shows what a process takes (proc(5)).

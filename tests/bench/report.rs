@@ -32,7 +32,9 @@ impl Report {
         if !json {
             let Self { machine, commit, date, .. } = &report;
             say(&format!("{date}, commit {commit}, {machine}; {seconds} s for each row\n"));
-            say("| server | call | era | callers | rps | p50 ms | p99 ms | errors | server CPU µs | load CPU µs | RSS MB |");
+            say(
+                "| server | call | era | callers | rps | p50 ms | p99 ms | errors | server CPU µs | load CPU µs | RSS MB |",
+            );
             say("|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|");
         }
         report
@@ -50,8 +52,7 @@ impl Report {
     pub(crate) fn finish(self) {
         let Self { rows, json, machine, commit, date, seconds } = self;
         if json {
-            let report =
-                json!({"date": date, "commit": commit, "machine": machine, "seconds": seconds, "rows": rows});
+            let report = json!({"date": date, "commit": commit, "machine": machine, "seconds": seconds, "rows": rows});
             say(&report.to_string());
             return;
         }
