@@ -1,4 +1,4 @@
-//! Alerts: what fires now, one by one, counted, or in the groups that are notified together.
+//! Alerts one by one, or counted.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,28 +8,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ages;
-use super::api::{self, AlertQuery, AlertState, Labels};
-use super::matchers;
+use super::{in_words, label, rank, state, states, text, yes};
 use crate::answers::Row;
 use crate::backends::Alertmanager;
-use crate::backends::rest::Request;
 use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment};
-use crate::toolkit::{Entry, FanOut, Listing, Permission, Policy, Tool, fan_out, join_equal};
-
-/// The tools about alerts.
-pub(super) const TOOLS: &[Entry] = &[fan_out::<ListAlerts>(), fan_out::<ListAlertGroups>()];
-
-/// Alerts of a group that its row names.
-const NAMED_ALERTS: usize = 10;
+use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
+use crate::tools::alertmanager::api::{self, AlertQuery, AlertState, Labels};
+use crate::tools::alertmanager::{ages, matchers};
 
 /// Lists alerts with state, severity, age and what mutes them.
 ///
 /// Without `silenced` and `inhibited` only alerts that notify are listed, and the answer says how many others there are.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "the filters that Alertmanager has, under its names")]
-struct ListAlerts {
+pub(in crate::tools::alertmanager) struct ListAlerts {
     /// Name of the instance, several names, or `"*"` for all.
     instance: Option<Instances>,
     /// Matchers, for example `severity="page"` or `namespace=~"shop-.*"`.
@@ -67,10 +60,6 @@ struct ListAlerts {
     max_tokens: MaxTokens,
 }
 
-fn yes() -> bool {
-    true
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum View {
@@ -91,7 +80,7 @@ enum SortBy {
 
 /// An alert, or in the view `summary` all alerts of one name and severity.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-struct AlertRow {
+pub(in crate::tools::alertmanager) struct AlertRow {
     /// Its `alertname`.
     alert: String,
     severity: String,
@@ -237,154 +226,8 @@ fn summary(alerts: &[api::Alert], now: Timestamp) -> Listing<AlertRow> {
         .fact("by_receiver", counts(alerts.iter().flat_map(|alert| &alert.receivers).map(|r| r.name.as_str())))
 }
 
-/// Shows alerts as grouped for notification, by receiver.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct ListAlertGroups {
-    /// Name of the instance, several names, or `"*"` for all.
-    instance: Option<Instances>,
-    /// Matchers, for example `team="db"`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    filter: Vec<String>,
-    /// Regular expression over the names of receivers; it must match a whole name.
-    receiver: Option<String>,
-    /// Include alerts that notify.
-    #[serde(default = "yes")]
-    active: bool,
-    /// Include silenced ones.
-    #[serde(default)]
-    silenced: bool,
-    /// Include those that another alert inhibits.
-    #[serde(default)]
-    inhibited: bool,
-    /// Rows per page, at most 200.
-    #[serde(default)]
-    limit: Limit<20, 200>,
-    /// Position from the previous answer.
-    cursor: Option<Cursor>,
-    /// Budget of the answer in tokens; it shrinks to fit.
-    #[serde(default)]
-    max_tokens: MaxTokens,
-}
-
-/// Alerts that are notified together.
-#[derive(Debug, Serialize, JsonSchema)]
-struct GroupRow {
-    receiver: String,
-    /// The labels that the group is made by.
-    group: String,
-    /// How many alerts there are in each state.
-    alerts: String,
-    /// The severity of the worst.
-    worst: String,
-    /// How long the oldest fires.
-    oldest: String,
-    /// The alerts, each with what tells it from the others, worst first.
-    members: Vec<String>,
-}
-
-impl Tool for ListAlertGroups {
-    const NAME: &str = "alertmanager_list_alert_groups";
-    const POLICY: Policy = Policy::read(Permission::AlertsRead).cached(10);
-    const REPLACES: &[&str] = &["alertmanager_get_alert_groups", "alertmanager_alert_groups_paginated"];
-    type Backend = Alertmanager;
-    type Output = Listing<GroupRow>;
-
-    async fn call(self, alertmanager: &Alertmanager) -> Result<Listing<GroupRow>> {
-        let now = alertmanager.context.now;
-        let filter = matchers::parse_argument("filter", &self.filter)?;
-        let query = AlertQuery {
-            active: self.active,
-            silenced: self.silenced,
-            inhibited: self.inhibited,
-            unprocessed: None,
-            muted: Some(true),
-            receiver: self.receiver,
-            ..AlertQuery::all(&filter)
-        };
-        let groups: Vec<api::Group> = alertmanager.ask(Request::get("api/v2/alerts/groups").query(&query)?).await?;
-        let rows = groups.into_iter().filter(|group| !group.alerts.is_empty()).map(|group| group_row(group, now));
-        Ok(Listing::new(rows.collect()).ordered(worst_group_first))
-    }
-}
-
-impl FanOut for ListAlertGroups {}
-
-fn group_row(mut group: api::Group, now: Timestamp) -> GroupRow {
-    group.alerts.sort_by_key(|alert| (rank(label(alert, "severity")), alert.starts_at));
-    // What all members share says nothing about one of them.
-    let shared = |(name, value): (&String, &String)| {
-        group.alerts.len() > 1 && group.alerts.iter().all(|alert| alert.labels.get(name) == Some(value))
-    };
-    let mut members: Vec<_> = group
-        .alerts
-        .iter()
-        .take(NAMED_ALERTS)
-        .map(|alert| {
-            let own = alert.labels.iter().filter(|(name, value)| {
-                !["alertname", "severity"].contains(&name.as_str())
-                    && !group.labels.contains_key(*name)
-                    && !shared((name, value))
-            });
-            let own: Vec<_> = own.map(|(name, value)| format!("{name}={value}")).collect();
-            format!("{} {}", label(alert, "alertname"), own.join(" ")).trim_end().to_owned()
-        })
-        .collect();
-    if group.alerts.len() > NAMED_ALERTS {
-        members.push(format!("and {} more", group.alerts.len() - NAMED_ALERTS));
-    }
-    GroupRow {
-        receiver: group.receiver.name,
-        alerts: in_words(&states(&group.alerts)),
-        worst: group.alerts.first().map(|alert| label(alert, "severity").to_owned()).unwrap_or_default(),
-        oldest: group
-            .alerts
-            .iter()
-            .map(|alert| alert.starts_at)
-            .min()
-            .map(|first| ages::between(first, now))
-            .unwrap_or_default(),
-        group: group.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "),
-        members,
-    }
-}
-
-/// What happens to an alert: Alertmanager's `suppressed`, told apart.
-pub(super) fn state(status: &api::Status) -> &'static str {
-    match status.state {
-        AlertState::Active => "active",
-        AlertState::Unprocessed => "unprocessed",
-        AlertState::Suppressed if !status.silenced_by.is_empty() => "silenced",
-        AlertState::Suppressed if !status.inhibited_by.is_empty() => "inhibited",
-        AlertState::Suppressed => "muted",
-    }
-}
-
-/// An alert in one line: its name, and every label that says more.
-pub(super) fn one_line(alert: &api::Alert) -> String {
-    let labels = alert.labels.iter().filter(|(name, _)| *name != "alertname");
-    let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
-    format!("{} {}", label(alert, "alertname"), labels.join(" ")).trim().to_owned()
-}
-
-fn label<'a>(alert: &'a api::Alert, name: &str) -> &'a str {
-    alert.labels.get(name).map_or("", String::as_str)
-}
-
 fn named(severity: &str) -> &str {
     if severity.is_empty() { "none" } else { severity }
-}
-
-fn states<'a>(alerts: impl IntoIterator<Item = &'a api::Alert>) -> BTreeMap<&'static str, usize> {
-    let mut states = BTreeMap::new();
-    for alert in alerts {
-        *states.entry(state(&alert.status)).or_default() += 1;
-    }
-    states
-}
-
-/// Counts as text: `3 active, 1 silenced`.
-fn in_words(counts: &BTreeMap<&'static str, usize>) -> String {
-    counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
 }
 
 /// How often each text is there, the most frequent first.
@@ -405,18 +248,6 @@ fn left_out(hidden: &[api::Alert]) -> String {
     format!("Not listed: {}; {} true includes them.", in_words(&states), arguments.join(" or "))
 }
 
-/// Severities from worst to least, in the words that are usual; what is not known stands above mere information.
-fn rank(severity: &str) -> u8 {
-    match severity.to_ascii_lowercase().as_str() {
-        "critical" | "crit" | "page" | "emergency" | "disaster" | "fatal" | "p0" | "p1" | "sev0" | "sev1" => 0,
-        "error" | "high" | "major" | "p2" | "sev2" => 1,
-        "warning" | "warn" | "medium" | "average" | "ticket" | "p3" | "sev3" => 2,
-        "info" | "information" | "notice" | "low" | "minor" | "p4" | "p5" | "sev4" | "sev5" => 4,
-        "none" | "debug" | "ok" => 5,
-        _ => 3,
-    }
-}
-
 fn worst_first(a: &Row, b: &Row) -> Ordering {
     rank(text(a, "severity")).cmp(&rank(text(b, "severity"))).then_with(|| newest_first(a, b))
 }
@@ -428,15 +259,4 @@ fn newest_first(a: &Row, b: &Row) -> Ordering {
 
 fn by_name(a: &Row, b: &Row) -> Ordering {
     text(a, "alert").cmp(text(b, "alert"))
-}
-
-fn worst_group_first(a: &Row, b: &Row) -> Ordering {
-    rank(text(a, "worst"))
-        .cmp(&rank(text(b, "worst")))
-        .then_with(|| text(a, "receiver").cmp(text(b, "receiver")))
-        .then_with(|| ages::length(text(a, "oldest")).cmp(&ages::length(text(b, "oldest"))))
-}
-
-fn text<'a>(row: &'a Row, column: &str) -> &'a str {
-    row.get(column).and_then(Value::as_str).unwrap_or_default()
 }
