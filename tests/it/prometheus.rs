@@ -4,7 +4,6 @@
 //! brings: exemplars, metadata, targets.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::harness::{Answer, Folder, Process, Service, eventually, free_port, ready};
 use crate::stack::program;
 
-/// What our page says, in OpenMetrics.
+/// What our page says, as `OpenMetrics`.
 const PAGE: &str = r#"# HELP latency_seconds Time to answer an order.
 # TYPE latency_seconds histogram
 # UNIT latency_seconds seconds
@@ -57,7 +56,7 @@ groups:
 struct Stand {
     service: Service,
     _servers: Vec<Process>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Stand {
@@ -104,7 +103,7 @@ impl Stand {
         }
         config.push_str(&format!("      gone: {{url: \"http://127.0.0.1:{}\", retries: 0}}\n", free_port()));
         let service = Service::start(&config).await;
-        let stand = Self { service, _servers: servers, _folder: folder };
+        let stand = Self { service, _servers: servers, folder };
         for name in names {
             eventually("two scrapes of our page", async || {
                 let query = json!({"query": "count_over_time(odd{kind=\"up\"}[1m]) > 1", "instance": name});
@@ -136,7 +135,7 @@ impl Stand {
 
 /// An hour of samples, one every 15 s: a queue that jumps in the middle, one that stays, and orders that grow.
 fn samples() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = jiff::Timestamp::now().as_second();
     let mut text = "# TYPE queue_length gauge\n".to_owned();
     for second in (0..=3600).step_by(15) {
         let print = if second < 1800 { 5 } else { 50 };
@@ -491,7 +490,7 @@ async fn a_snapshot_is_taken_only_where_the_server_lets_itself_be_administered()
     let Some(stand) = Stand::with(&["one", "two"]).await else { return };
     let taken = stand.ask("create_snapshot", json!({"skip_head": true})).await;
     let directory = taken.structured["directory"].as_str().unwrap();
-    assert!(stand._folder.path().join("one").join(directory).is_dir(), "{directory}");
+    assert!(stand.folder.path().join("one").join(directory).is_dir(), "{directory}");
     let off = stand.refused("create_snapshot", json!({"instance": "two"})).await;
     assert!(off.contains("its operator turns it on with --web.enable-admin-api"), "{off}");
 }
