@@ -1,6 +1,7 @@
 //! Alerts that rules hold, and the rules.
 
 mod active;
+mod choice;
 mod rules;
 
 use crate::toolkit::{Entry, fan_out};

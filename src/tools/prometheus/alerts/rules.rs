@@ -2,23 +2,20 @@
 
 use std::cmp::Ordering;
 
-use promql_parser::label::{METRIC_NAME, Matcher};
-use promql_parser::parser::Expr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wildmatch::WildMatch;
 
 use super::super::labels::LabelSet;
 use super::super::number::Number;
-use super::super::promql;
 use super::super::query::similar;
 use super::super::times;
 use super::active::Held;
+use super::choice::Choice;
 use crate::answers::Row;
 use crate::backends::Prometheus;
 use crate::backends::rest::{Request, shorten};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 
@@ -33,23 +30,23 @@ pub(super) struct ListRules {
     /// One Prometheus by name, several, or `"*"` for all.
     instance: Option<Instances>,
     /// Rule name or glob, for example `Kube*`.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// Rule group.
-    group: Option<String>,
+    pub(super) group: Option<String>,
     /// Rule file, or the end of its path.
-    file: Option<String>,
+    pub(super) file: Option<String>,
     /// Kind of rule.
     #[serde(rename = "type")]
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// Selectors over rule labels, for example `{severity="page"}`; a rule needs to fit one.
     #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
-    selectors: Vec<String>,
+    pub(super) selectors: Vec<String>,
     /// Part of the PromQL, for example a metric.
-    expression: Option<String>,
+    pub(super) expression: Option<String>,
     /// Evaluation health.
-    health: Option<Health>,
+    pub(super) health: Option<Health>,
     /// Alert state.
-    state: Option<State>,
+    pub(super) state: Option<State>,
     /// `summary` has a row for each group; `full` adds annotations and active alerts.
     #[serde(default)]
     view: View,
@@ -65,14 +62,14 @@ pub(super) struct ListRules {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(super) enum Kind {
     Alert,
     Record,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum Health {
+pub(super) enum Health {
     Ok,
     Err,
     Unknown,
@@ -80,7 +77,7 @@ enum Health {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum State {
+pub(super) enum State {
     Firing,
     Pending,
     Inactive,
@@ -165,12 +162,12 @@ struct Groups {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Group {
-    name: String,
+pub(super) struct Group {
+    pub(super) name: String,
     #[serde(default)]
-    file: String,
+    pub(super) file: String,
     #[serde(default, deserialize_with = "super::super::null_is_empty")]
-    rules: Vec<Found>,
+    pub(super) rules: Vec<Found>,
     #[serde(default)]
     interval: f64,
     #[serde(default)]
@@ -181,15 +178,15 @@ struct Group {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
-    name: String,
-    query: String,
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) query: String,
     #[serde(rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     #[serde(default)]
-    state: Option<String>,
+    pub(super) state: Option<String>,
     #[serde(default)]
-    health: String,
+    pub(super) health: String,
     #[serde(default)]
     last_error: String,
     #[serde(default)]
@@ -197,7 +194,7 @@ struct Found {
     #[serde(default)]
     keep_firing_for: f64,
     #[serde(default, deserialize_with = "super::super::null_is_empty")]
-    labels: LabelSet,
+    pub(super) labels: LabelSet,
     #[serde(default, deserialize_with = "super::super::null_is_empty")]
     annotations: LabelSet,
     #[serde(default, deserialize_with = "super::super::null_is_empty")]
@@ -293,73 +290,6 @@ impl ListRules {
     }
 }
 
-/// The arguments that choose rules, read.
-struct Choice<'a> {
-    tool: &'a ListRules,
-    name: Option<WildMatch>,
-    selectors: Vec<Vec<Matcher>>,
-    expression: String,
-}
-
-impl<'a> Choice<'a> {
-    fn new(tool: &'a ListRules) -> Result<Self> {
-        let selectors = tool.selectors.iter().map(|selector| read_selector(selector)).collect::<Result<_>>()?;
-        Ok(Self {
-            tool,
-            name: tool.name.as_deref().map(WildMatch::new),
-            selectors,
-            expression: without_blanks(tool.expression.as_deref().unwrap_or_default()),
-        })
-    }
-
-    fn takes_group(&self, group: &Group) -> bool {
-        self.tool.group.as_ref().is_none_or(|name| group.name == *name)
-            && self.tool.file.as_ref().is_none_or(|file| group.file.ends_with(file.as_str()))
-    }
-
-    fn takes(&self, rule: &Found) -> bool {
-        let kind = if rule.kind == "alerting" { Kind::Alert } else { Kind::Record };
-        let health = match rule.health.as_str() {
-            "ok" => Health::Ok,
-            "err" => Health::Err,
-            _ => Health::Unknown,
-        };
-        self.tool.kind.is_none_or(|wanted| wanted == kind)
-            && self.tool.health.is_none_or(|wanted| wanted == health)
-            && self.tool.state.is_none_or(|wanted| rule.is(wanted.word()))
-            && self.name.as_ref().is_none_or(|name| name.matches(&rule.name))
-            && without_blanks(&rule.query).contains(&self.expression)
-            && (self.selectors.is_empty() || self.selectors.iter().any(|matchers| rule.fits(matchers)))
-    }
-}
-
-impl State {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Pending => "pending",
-            Self::Inactive => "inactive",
-        }
-    }
-}
-
-fn read_selector(text: &str) -> Result<Vec<Matcher>> {
-    match promql::parse(text) {
-        Some(Expr::VectorSelector(selector)) if selector.name.is_none() && selector.offset.is_none() => {
-            Ok(selector.matchers.matchers)
-        }
-        _ => Err(Error::BadArguments(format!(
-            "match: `{}` is no selector over rule labels; write it like {{severity=\"page\"}}, and choose by rule with `name`",
-            text.escape_debug()
-        ))),
-    }
-}
-
-/// Prometheus writes expressions in its own way, people in theirs.
-fn without_blanks(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace()).collect()
-}
-
 impl Group {
     fn row(&self) -> Rule {
         let count = |test: &dyn Fn(&Found) -> bool| Some(self.rules.iter().filter(|rule| test(rule)).count());
@@ -385,13 +315,8 @@ impl Group {
 }
 
 impl Found {
-    fn is(&self, state: &str) -> bool {
+    pub(super) fn is(&self, state: &str) -> bool {
         self.state.as_deref() == Some(state)
-    }
-
-    /// As the server does it: over the labels that the rule sets.
-    fn fits(&self, matchers: &[Matcher]) -> bool {
-        matchers.iter().filter(|matcher| matcher.name != METRIC_NAME).all(|m| m.is_match(self.labels.get(&m.name)))
     }
 
     fn row(&self, group: &Group, full: bool) -> Rule {
@@ -456,55 +381,4 @@ fn failing_first(a: &Row, b: &Row) -> Ordering {
         }
     };
     rank(a).cmp(&rank(b))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn takes(arguments: Value) -> Vec<String> {
-        let tool: ListRules = serde_json::from_value(arguments).unwrap();
-        let choice = Choice::new(&tool).unwrap();
-        let group: Group = serde_json::from_value(json!({"name": "shop", "file": "/etc/rules/shop.yml", "rules": [
-            {"name": "job:rate5m", "query": "sum by (job) (rate(x_total[5m]))", "type": "recording", "health": "err"},
-            {"name": "HighLoad", "query": "load > 5", "type": "alerting", "health": "ok", "state": "firing",
-                "labels": {"severity": "page", "team": "a"}},
-            {"name": "LowLoad", "query": "load < 1", "type": "alerting", "health": "ok", "state": "inactive",
-                "labels": {"severity": "info"}},
-        ]}))
-        .unwrap();
-        if !choice.takes_group(&group) {
-            return Vec::new();
-        }
-        group.rules.iter().filter(|rule| choice.takes(rule)).map(|rule| rule.name.clone()).collect()
-    }
-
-    #[test]
-    fn rules_are_chosen_by_every_argument() {
-        for (arguments, names) in [
-            (json!({}), vec!["job:rate5m", "HighLoad", "LowLoad"]),
-            (json!({"name": "*Load"}), vec!["HighLoad", "LowLoad"]),
-            (json!({"name": "Load"}), vec![]),
-            (json!({"type": "record"}), vec!["job:rate5m"]),
-            (json!({"health": "err"}), vec!["job:rate5m"]),
-            (json!({"state": "inactive"}), vec!["LowLoad"]),
-            (json!({"expression": "sum by(job)"}), vec!["job:rate5m"]),
-            (json!({"match": ["{severity=\"page\"}", "{severity=\"x\"}"]}), vec!["HighLoad"]),
-            (json!({"match": ["{severity=~\"p.*\",team=\"b\"}"]}), vec![]),
-            (json!({"file": "shop.yml", "group": "shop"}), vec!["job:rate5m", "HighLoad", "LowLoad"]),
-            (json!({"group": "sho"}), vec![]),
-        ] {
-            assert_eq!(takes(arguments.clone()), names, "{arguments}");
-        }
-    }
-
-    #[test]
-    fn a_selector_of_a_metric_is_refused() {
-        for selector in ["HighLoad", "severity=page", "{a=}"] {
-            let error = read_selector(selector).unwrap_err().to_string();
-            assert!(error.contains("{severity=\"page\"}"), "{error}");
-        }
-    }
 }
