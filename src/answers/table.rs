@@ -73,14 +73,11 @@ impl Table {
 
     /// How many rows differ in the columns, leaving one of them out.
     fn distinct(&self, without: Option<usize>) -> usize {
-        let seen: HashSet<String> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let columns = self.columns.iter().enumerate().filter(|(place, _)| Some(*place) != without);
-                columns.map(|(_, name)| format!("{:?}|", row.get(name))).collect()
-            })
-            .collect();
+        let row_without = |row: &Map<String, Value>| {
+            let columns = self.columns.iter().enumerate().filter(|(place, _)| Some(*place) != without);
+            columns.map(|(_, name)| row.get(name).cloned()).collect::<Vec<_>>()
+        };
+        let seen: HashSet<Vec<Option<Value>>> = self.rows.iter().map(row_without).collect();
         seen.len()
     }
 

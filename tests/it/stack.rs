@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 /// The program of this name. Without it a test fails in CI; elsewhere it says what it skipped and how to get it.
+#[expect(clippy::print_stdout, reason = "it says what it skipped")]
 pub fn program(name: &str) -> Option<PathBuf> {
     let variable = |name: &str| std::env::vars_os().find(|(key, _)| key == name).map(|(_, value)| PathBuf::from(value));
     let cache = variable("CLOUD_NATIVE_MCP_STACK")
