@@ -121,7 +121,8 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         cut = true;
         notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
-    if width < WIDE && table.text(count, width) != table.text(count, WIDE) {
+    let text = table.text(count, width);
+    if text != table.text(count, WIDEST) {
         cut = true;
         notes.push("Long cells are shortened.".into());
     }
@@ -129,7 +130,7 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let shown = offset + count;
     let next = (shown < rows.len()).then_some(shown);
     let mut body = head;
-    push_paragraph(&mut body, &table.text(count, width));
+    push_paragraph(&mut body, &text);
     if window.is_empty() && answer.facts.is_none() && answer.text.is_none() {
         push_paragraph(&mut body, if offset == 0 { "Nothing found." } else { "No more rows." });
     }

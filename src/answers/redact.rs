@@ -73,7 +73,7 @@ fn redact_url(text: &mut String, signer: &Signer) {
 }
 
 fn fingerprint(text: &str, signer: &Signer) -> String {
-    format!("(hidden {})", signer.fingerprint(text))
+    format!("hidden-{}", signer.fingerprint(text))
 }
 
 #[cfg(test)]
@@ -97,6 +97,6 @@ mod tests {
             "{text}"
         );
         let hidden = value["basic_auth"]["password"].as_str().unwrap();
-        assert_eq!(hidden, format!("(hidden {})", signer.fingerprint("hunter2")));
+        assert_eq!(hidden, format!("hidden-{}", signer.fingerprint("hunter2")));
     }
 }

@@ -232,7 +232,7 @@ fn mask_addresses(value: &mut Value, signer: &Signer) {
                 && (url.query().is_some() || url.path().len() > 1)
             {
                 let hidden = signer.fingerprint(text);
-                *text = format!("{}/(hidden {hidden})", url.origin().ascii_serialization());
+                *text = format!("{}/hidden-{hidden}", url.origin().ascii_serialization());
             }
         }
         _ => {}
@@ -347,7 +347,7 @@ inhibit_rules:
         for secret in ["hunter2", "token=x", "T0/B0"] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
-        assert!(text.contains("https://hooks.example/(hidden") && text.contains("<secret>"), "{text}");
+        assert!(text.contains("https://hooks.example/hidden-") && text.contains("<secret>"), "{text}");
     }
 
     #[test]
