@@ -269,15 +269,15 @@ impl Rest {
     /// [`Error::Backend`] for a failure that the backend reports, [`Error::Unavailable`] where it cannot be reached,
     /// [`Error::TimedOut`] at the deadline, [`Error::BadArguments`] where the answer is too large.
     pub async fn send(&self, request: Request, context: &Context) -> Result<Bytes> {
-        let deadline = context.deadline.min(Instant::now() + self.timeout);
         let started = Instant::now();
+        let deadline = context.deadline.min(started + self.timeout);
         let outcome = tokio::time::timeout_at(deadline.into(), self.send_until(&request, context, deadline)).await;
         let result = outcome.unwrap_or_else(|_| {
             self.breaker.failed("no answer in time");
             Err(Error::TimedOut(format!(
                 "{} did not answer within {} s; ask for less, or raise its `timeout_seconds`",
                 self.name,
-                started.elapsed().as_secs_f32().ceil()
+                deadline.duration_since(started).as_secs_f32().ceil()
             )))
         });
         let label = result.as_ref().err().map_or("ok", |error| error.code().label());

@@ -6,6 +6,7 @@
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `alertmanager`, `web_fetch`: tools against what they reach
+//! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
 //! - `structure`: the order of the modules; generated documents are fresh
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
@@ -19,9 +20,11 @@ mod alertmanager;
 mod clients;
 mod command_line;
 mod conformance;
+mod failures;
 mod legacy;
 mod modern;
 mod prometheus;
+mod recordings;
 mod stdio;
 mod structure;
 mod two_endpoint;
