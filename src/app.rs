@@ -66,6 +66,9 @@ impl App {
         for pattern in config.tools.idle(&contents.topics) {
             mistakes.push(("tools".into(), format!("`{pattern}` matches no service, toolset or tool")));
         }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
+            mistakes.push(("log.level".into(), format!("`{}` cannot be read: {error}", config.log.level)));
+        }
         if matches!(config.signing_key.reveal().len(), 1..32) {
             mistakes.push(("signing_key".into(), "is too short to be safe: give 32 random characters or more".into()));
         }
@@ -120,12 +123,11 @@ impl App {
     /// # Errors
     /// A sentence that says why it cannot be.
     pub async fn bind(&self) -> Result<Server, String> {
-        self.follow_backends();
         Server::bind(self.edge.clone()).await
     }
 
-    /// Tells those who follow the list of backends when one begins or stops to fail.
-    fn follow_backends(&self) {
+    /// Tells those who follow the list of backends when one begins or stops to fail. Every door needs it, once.
+    pub fn follow_backends(&self) {
         let surroundings = self.edge.engine.dispatch().surroundings();
         let (mut turns, changes) = (surroundings.backends.turns(), surroundings.changes.clone());
         tokio::spawn(async move {

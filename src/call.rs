@@ -188,12 +188,6 @@ impl Outbox {
         }
     }
 
-    /// Whether the client asked to hear of progress.
-    #[must_use]
-    pub fn wants_progress(&self) -> bool {
-        self.progress.is_some()
-    }
-
     /// Reports progress: `done` must grow from one report to the next, of `total` if that is known.
     pub fn progress(&self, done: f64, total: Option<f64>, message: &str) {
         let Some(progress) = &self.progress else { return };

@@ -8,7 +8,6 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let command = cli::Cli::parse();
-    // Programs that read our output may stop in the middle (`| head`): that is their right, and no error.
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&format!("no threads to run on: {error}")),

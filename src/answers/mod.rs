@@ -61,12 +61,6 @@ impl Answer {
         clean::clean_value(&mut whole);
         whole
     }
-
-    /// Words only.
-    #[must_use]
-    pub fn words(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..Self::default() }
-    }
 }
 
 /// The part of an answer that a caller asked for.

@@ -155,6 +155,7 @@ async fn serve(options: &Options) -> ExitCode {
         Ok(server) => server,
         Err(message) => return fail(&message),
     };
+    app.follow_backends();
     say(&welcome::text(&app, &loaded, server.address(), found.as_deref()));
     let draining = app.clone();
     tokio::spawn(async move {
@@ -177,6 +178,7 @@ async fn stdio(options: &Options) -> ExitCode {
         asked_to_end().await;
         draining.drain();
     });
+    app.follow_backends();
     // Whoever started the process is its one caller: keys are for those who come over the network.
     let served = edge::serve_stdio(app.edge().clone(), app.local().clone(), tokio::io::stdin(), tokio::io::stdout());
     match served.await {

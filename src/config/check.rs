@@ -11,7 +11,7 @@ type Mistakes = Vec<(String, String)>;
 
 /// Finds every setting that is unknown or of the wrong form.
 pub(super) fn check(value: &Value, schema: &Value, path: &str, mistakes: &mut Mistakes) {
-    if value.is_null() && !is_required(schema) {
+    if value.is_null() {
         return;
     }
     if let Some(Value::Array(allowed)) = schema.get("enum") {
@@ -89,10 +89,6 @@ fn distance(one: &str, other: &str) -> usize {
         rows.push(row);
     }
     rows[one.len()][other.len()]
-}
-
-fn is_required(schema: &Value) -> bool {
-    schema.get("x-required").is_some()
 }
 
 fn is_secret(schema: &Value) -> bool {

@@ -48,7 +48,7 @@ fn write_rows(rows: &mut String, schema: &Value, default: Option<&Value>, path: 
             _ => (None, ""),
         };
         if let Some(inner) = inner.filter(|inner| inner.get("properties").is_some()) {
-            write_rows(rows, inner, default.filter(|_| false), &join(&path, name));
+            write_rows(rows, inner, None, &join(&path, name));
         }
     }
 }

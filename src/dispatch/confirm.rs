@@ -42,7 +42,8 @@ pub(super) async fn check(
     }
     if let Some(Value::String(id)) = arguments.shift_remove("plan") {
         take_up(tool, &arguments, &id, context, store).await?;
-    } else if tool.entry.policy.effect == Effect::Destroy && context.client.can(&["elicitation", "form"]) {
+    }
+    if tool.entry.policy.effect == Effect::Destroy && context.client.can(&["elicitation", "form"]) {
         ask(tool, &arguments, context)?;
     }
     Ok((arguments, false))

@@ -54,26 +54,13 @@ impl Dispatch {
     /// # Errors
     /// [`Error::InputRequired`] to ask the client first, [`Error::Cancelled`], and [`Error::Internal`].
     pub async fn call(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Shown> {
-        let started = Instant::now();
         let (name, outcome) = match self.resolve(tool, arguments, context) {
-            Ok((tool, arguments)) => (tool.entry.name, self.run(tool, arguments, context).await),
-            Err(error) => (tool.entry.name, Err(error)),
+            Ok((tool, arguments)) => {
+                let record = Record::begin(tool.entry.name, context);
+                (tool.entry.name, record.end(self.run(tool, arguments, context).await))
+            }
+            Err(error) => (tool.entry.name, Record::begin(tool.entry.name, context).end(Err(error))),
         };
-        let label = match &outcome {
-            Ok(shown) if shown.failed => "failed",
-            Ok(_) => "ok",
-            Err(error) => error.code().label(),
-        };
-        metrics::TOOL_CALLS.with_label_values(&[name, label]).inc();
-        metrics::TOOL_SECONDS.with_label_values(&[name]).observe(started.elapsed().as_secs_f64());
-        tracing::info!(
-            tool.name = name,
-            tool.outcome = label,
-            caller.issuer = context.caller.issuer,
-            caller.subject = context.caller.subject,
-            duration_ms = started.elapsed().as_millis(),
-            "tool call"
-        );
         match outcome {
             Err(error) if matches!(error.code(), Code::InputRequired | Code::Cancelled | Code::Internal) => Err(error),
             Err(error) => {
@@ -153,6 +140,44 @@ impl Dispatch {
             confirm::plan(tool, &arguments, context, &self.store, &mut answer).await?;
         }
         Ok(answer)
+    }
+}
+
+/// One call in the log and the metrics: also when it is dropped, because its client went away.
+struct Record<'a> {
+    tool: &'static str,
+    context: &'a Context,
+    started: Instant,
+    outcome: &'static str,
+}
+
+impl<'a> Record<'a> {
+    fn begin(tool: &'static str, context: &'a Context) -> Self {
+        Self { tool, context, started: Instant::now(), outcome: Code::Cancelled.label() }
+    }
+
+    fn end(mut self, outcome: Result<Shown>) -> Result<Shown> {
+        self.outcome = match &outcome {
+            Ok(shown) if shown.failed => "failed",
+            Ok(_) => "ok",
+            Err(error) => error.code().label(),
+        };
+        outcome
+    }
+}
+
+impl Drop for Record<'_> {
+    fn drop(&mut self) {
+        metrics::TOOL_CALLS.with_label_values(&[self.tool, self.outcome]).inc();
+        metrics::TOOL_SECONDS.with_label_values(&[self.tool]).observe(self.started.elapsed().as_secs_f64());
+        tracing::info!(
+            tool.name = self.tool,
+            tool.outcome = self.outcome,
+            caller.issuer = self.context.caller.issuer,
+            caller.subject = self.context.caller.subject,
+            duration_ms = self.started.elapsed().as_millis(),
+            "tool call"
+        );
     }
 }
 

@@ -51,6 +51,7 @@ impl Server {
         let rules = Arc::new(Rules::new(address.ip().is_loopback(), &edge.config.hosts, &edge.config.origins));
         let router = routes(edge.clone());
         let places = Arc::new(Semaphore::new(edge.config.most_connections));
+        let write_timeout = Duration::from_secs(edge.config.body_timeout_seconds);
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -67,7 +68,7 @@ impl Server {
             .max_concurrent_streams(1000);
         loop {
             let accepted = tokio::select! {
-                accepted = accept(&listener, &places) => accepted,
+                accepted = accept(&listener, &places, write_timeout) => accepted,
                 () = edge.draining.cancelled() => break,
             };
             let Some((stream, place)) = accepted else { continue };
@@ -97,6 +98,7 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    write_timeout: Duration,
 ) -> Option<(std::pin::Pin<Box<TimeoutStream<TcpStream>>>, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
@@ -107,7 +109,7 @@ async fn accept(
             }
             let mut stream = TimeoutStream::new(stream);
             // A client that takes nothing holds memory; one that says nothing may be waiting for an event.
-            stream.set_write_timeout(Some(Duration::from_secs(30)));
+            stream.set_write_timeout(Some(write_timeout));
             Some((Box::pin(stream), place))
         }
         Err(error) => {

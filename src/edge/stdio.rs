@@ -15,8 +15,8 @@ use super::{Edge, Shared};
 use crate::call::{Context, Event, Outbox, Scope};
 use crate::caller::Caller;
 use crate::mcp::envelope::{self, Envelope, Id, Message};
-use crate::mcp::{Fault, Outcome, Request, RequestMeta, Revision};
-use crate::session::{Outgoing, Session};
+use crate::mcp::{Fault, Outcome, Request, RequestMeta, Revision, Wanted};
+use crate::session::{Outgoing, Session, Signal};
 
 /// Requests that are being answered, with what cancels them.
 type Running = Arc<Mutex<HashMap<Id, CancellationToken>>>;
@@ -161,6 +161,7 @@ impl Conversation {
     async fn initialize(&mut self, id: &Id, params: &Bytes) {
         let answer = match self.edge.sessions.begin(params, &self.caller).await {
             Ok((session, result)) => {
+                tokio::spawn(follow(self.edge.clone(), session.clone(), self.caller.clone(), self.lines.downgrade()));
                 self.session = Some(session);
                 envelope::result(id, result.to_string().as_bytes())
             }
@@ -232,6 +233,32 @@ impl Conversation {
         }
         if let Some(session) = self.session.take() {
             let _ = self.edge.sessions.end(&session).await;
+        }
+    }
+}
+
+/// Tells a client that began with `initialize` of the changes it wants to hear of, as long as it is there.
+async fn follow(edge: Shared, session: Session, caller: Arc<Caller>, lines: mpsc::WeakSender<Bytes>) {
+    let (signals, changes) = (edge.sessions.signals(&session.id).await, edge.engine.changes().listen().await);
+    let (Ok(mut signals), Ok(mut changes)) = (signals, changes) else { return };
+    let mut wanted = Wanted::lists_and([]);
+    loop {
+        tokio::select! {
+            change = changes.next() => {
+                let Some(change) = change else { return };
+                let Some((method, params)) = change.notification().filter(|_| wanted.includes(&change)) else { continue };
+                let Some(lines) = lines.upgrade() else { return };
+                let _ = lines.send(envelope::notification(method, &params)).await;
+            }
+            signal = signals.next() => match signal {
+                Some(Signal::Resubscribed) => {
+                    if let Ok(Some(session)) = edge.sessions.find(&session.id, &caller).await {
+                        wanted = Wanted::lists_and(session.subscriptions);
+                    }
+                }
+                Some(Signal::Ended) | None => return,
+                Some(_) => {}
+            }
         }
     }
 }

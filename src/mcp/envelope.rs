@@ -56,8 +56,6 @@ pub enum Envelope {
     Batch(Vec<Result<Message, (Option<Id>, Fault)>>),
 }
 
-impl Eq for Fault {}
-
 /// Messages that one batch may hold.
 const MOST_IN_BATCH: usize = 100;
 

@@ -7,7 +7,7 @@ use super::era::Revision;
 use crate::error::{Code, Error};
 
 /// A JSON-RPC error (JSON-RPC 2.0 §5.1; codes of MCP 2026-07-28, basic/index).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The code.
     pub code: i64,
@@ -101,14 +101,7 @@ impl Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let code = error.code();
-        let message = match &error {
-            Error::Internal(cause) => {
-                let id = crate::secrets::random_token("");
-                tracing::error!(error.id = id, error = %cause, "internal error");
-                format!("internal error; the server's log has the cause under {id}")
-            }
-            other => other.to_string(),
-        };
+        let message = error.told();
         let status = match code {
             Code::Unauthenticated | Code::Forbidden | Code::TooManyCalls => code.http(),
             _ => StatusCode::OK,

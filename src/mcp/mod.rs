@@ -25,7 +25,6 @@ pub use era::Revision;
 pub use fault::Fault;
 pub use modern::{RequestMeta, is_plain, is_traceparent};
 pub use subscriptions::Wanted;
-pub use tasks::EXTENSION as TASKS_EXTENSION;
 
 use crate::call::{Asked, Context};
 use crate::changes::Changes;

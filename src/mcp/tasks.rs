@@ -26,7 +26,7 @@ use crate::store::{Condition, Shared, Subscription};
 use crate::toolkit::{Described, Task as Mode};
 
 /// The name of the extension.
-pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// How long a task and its result are kept.
 const LIFETIME: Duration = Duration::from_secs(3600);

@@ -18,6 +18,9 @@ const KEPT: usize = 256;
 /// How long it keeps them after the last one.
 const LIFETIME: Duration = Duration::from_secs(600);
 
+/// How long a session's own stream keeps them, and its numbers: longer than the pause between two looks at it.
+const SESSION_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// Keeps the events of streams.
 #[derive(Clone, Debug)]
 pub struct Streams {
@@ -59,7 +62,8 @@ impl Streams {
         entry.put_slice(message);
         let entry = entry.freeze();
         let key = key(session, stream);
-        let number = self.store.append(&key, entry.clone(), KEPT, LIFETIME).await?;
+        let lifetime = if stream == GET_STREAM { SESSION_LIFETIME } else { LIFETIME };
+        let number = self.store.append(&key, entry.clone(), KEPT, lifetime).await?;
         let mut told = BytesMut::with_capacity(entry.len() + 8);
         told.put_u64(number);
         told.put_slice(&entry);
@@ -107,7 +111,17 @@ impl Streams {
     /// # Errors
     /// Those of the store.
     pub async fn take_hold(&self, session: &Session) -> Result<u64> {
-        self.store.append(&format!("holders:{{{}}}", session.id), Bytes::new(), 1, LIFETIME * 6).await
+        self.store.append(&holders(session), Bytes::new(), 1, SESSION_LIFETIME).await
+    }
+
+    /// Keeps the numbers of a session's own stream while somebody holds it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn keep_hold(&self, session: &Session) -> Result<()> {
+        self.store.touch(&holders(session), SESSION_LIFETIME).await?;
+        self.store.touch(&key(session, GET_STREAM), SESSION_LIFETIME).await?;
+        Ok(())
     }
 }
 
@@ -136,6 +150,10 @@ impl Follower {
 fn entry(number: u64, bytes: &[u8]) -> Option<Entry> {
     let (last, message) = bytes.split_first()?;
     Some(Entry { number, message: Bytes::copy_from_slice(message), last: *last == 1 })
+}
+
+fn holders(session: &Session) -> String {
+    format!("holders:{{{}}}", session.id)
 }
 
 fn key(session: &Session, stream: &str) -> String {

@@ -1,4 +1,4 @@
-//! What replicas share. Everything here may be lost with its process in the embedded home, and survives in Redis.
+//! What replicas share, behind one trait. In the embedded home it is lost with its process.
 
 mod memory;
 

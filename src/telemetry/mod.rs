@@ -1,3 +1,3 @@
-//! Logs and metrics.
+//! What the server tells of itself.
 
 pub mod metrics;

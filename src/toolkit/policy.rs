@@ -60,7 +60,7 @@ pub struct Policy {
     pub permission: Permission,
     /// How much work it is.
     pub cost: Cost,
-    /// How long an answer may be shared with callers of the same rights.
+    /// How long an answer may be shared with callers of the same rights, once there is a cache.
     pub fresh_for: Option<Duration>,
     /// Whether a second, equal call changes nothing more.
     pub idempotent: bool,

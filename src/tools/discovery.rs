@@ -268,7 +268,7 @@ impl Forward for Call {
 struct ListBackends {
     /// Only this service.
     service: Option<String>,
-    /// Ask each backend for health, version and identity.
+    /// Ask each backend whether it answers, and for its version.
     #[serde(default)]
     probe: bool,
 }

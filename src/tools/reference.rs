@@ -48,9 +48,6 @@ fn write_tool(text: &mut String, tool: &Described) {
         format!("needs {:?}", policy.permission),
         format!("cost {}", format!("{:?}", policy.cost).to_lowercase()),
     ];
-    if let Some(fresh) = policy.fresh_for {
-        facts.push(format!("an answer may be kept for {} s", fresh.as_secs()));
-    }
     if policy.default_toolset {
         facts.push("in the default toolset".into());
     }

@@ -206,7 +206,8 @@ async fn a_read_is_tried_again_when_the_failure_may_pass() {
 #[tokio::test]
 async fn a_write_is_never_sent_twice() {
     for act in [|| Act::Reply(503, ""), || Act::Later, || Act::Cut, || Act::Silence] {
-        let fake = Fake::start(move |_, request| if request.starts_with("GET") { Act::Reply(200, "[]") } else { act() });
+        let fake =
+            Fake::start(move |_, request| if request.starts_with("GET") { Act::Reply(200, "[]") } else { act() });
         let fake = fake.await;
         let service = fake.served(json!({"timeout_seconds": 2})).await;
         let silence = json!({"matchers": ["team=db"], "comment": "x"});
@@ -226,7 +227,10 @@ async fn a_backend_that_keeps_failing_is_left_alone_for_a_while() {
         assert!(failure(&service, 5).await.contains("it gave no reason"));
     }
     let message = failure(&service, 5).await;
-    assert!(message.contains("is not answering (it answered 500") && message.contains("tried again in 1 s"), "{message}");
+    assert!(
+        message.contains("is not answering (it answered 500") && message.contains("tried again in 1 s"),
+        "{message}"
+    );
     assert_eq!(fake.requests().len(), 5, "it was left alone");
     eventually("it is tried again", async || {
         let answer = service.call("prometheus_query", json!({"query": "6 * 7"})).await;

@@ -245,6 +245,15 @@ impl Service {
         answer.text
     }
 
+    /// Waits until the metrics have this line.
+    pub async fn counted(&self, line: &str) {
+        eventually(line, async || {
+            let text = self.request(Method::GET, "/metrics").send().await.ok()?.text().await.ok()?;
+            text.lines().any(|counted| counted == line).then_some(())
+        })
+        .await;
+    }
+
     /// Begins a session of an older revision.
     pub async fn session(&self, version: &str) -> Session<'_> {
         self.session_at("/mcp", version, json!({})).await

@@ -123,6 +123,29 @@ async fn a_cancelled_call_ends_without_an_answer() {
     while let Some(event) = events.next().await {
         assert_eq!(event.message()["method"], "notifications/progress");
     }
+    service.counted("mcp_tool_calls_total{outcome=\"cancelled\",tool=\"utilities_sleep\"} 1").await;
+}
+
+#[tokio::test]
+async fn who_follows_the_backends_hears_when_one_begins_to_fail() {
+    let port = crate::harness::free_port();
+    let service = Service::start(&format!(
+        "backends:\n  prometheus:\n    instances:\n      main:\n        url: http://127.0.0.1:{port}\n        retries: 0\n        \
+         breaker_failures: 1\n"
+    ))
+    .await;
+    let session = service.session("2025-11-25").await;
+    let mut events = session.listen(None).await;
+    events.next().await.unwrap();
+    let followed = json!({"uri": "backends://all"});
+    assert_eq!(session.send("resources/subscribe", followed.clone()).await["result"], json!({}));
+    assert!(session.send("resources/subscribe", json!({"uri": "catalogue://tools"})).await["error"].is_object());
+    service.fail("prometheus_query", json!({"query": "up"})).await;
+    let told = events.message().await;
+    assert_eq!((&told["method"], &told["params"]), (&json!("notifications/resources/updated"), &followed));
+    let read = session.send("resources/read", followed).await;
+    let text = read["result"]["contents"][0]["text"].as_str().unwrap();
+    assert!(text.contains("\"failing\""), "{text}");
 }
 
 #[tokio::test]

@@ -27,8 +27,10 @@ const NEAR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
 /// Moments as RFC 3339, and as Unix seconds or milliseconds.
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<part>\.\d+)?Z|\b(?<unix>1[5-9]\d{8})(?<milli>\d{3})?(?<rest>\.\d+)?\b")
-        .unwrap()
+    Regex::new(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<part>\.\d+)?Z|\b(?<unix>1[5-9]\d{8})(?<milli>\d{3})?(?<rest>\.\d+)?\b",
+    )
+    .unwrap()
 });
 
 /// What may differ in an answer: moments, lengths of time, and the random ids of plans.

@@ -496,6 +496,9 @@ impl Holder {
     /// Looks at the session again, which keeps it alive; none when it is over.
     async fn refresh(&mut self) -> Option<std::collections::BTreeSet<String>> {
         let found = self.edge.sessions.find(&self.session.id, &self.context.caller).await;
+        if let Err(error) = self.edge.streams.keep_hold(&self.session).await {
+            tracing::warn!(%error, "the numbers of a stream cannot be kept");
+        }
         match found {
             Ok(Some(session)) => {
                 self.session = session;

@@ -92,8 +92,8 @@ pub(super) async fn of(alertmanager: &Alertmanager) -> Result<Configuration> {
     let status = api::status(alertmanager).await?;
     Configuration::read(&status.config.original, &alertmanager.context.signer).map_err(|reason| {
         Error::Unavailable(format!(
-            "{}: its configuration cannot be read: {reason}. For the Alertmanager inside of Grafana use \
-             `grafana_get_alert_routing`",
+            "{}: its configuration cannot be read: {reason}. The Alertmanager inside of Grafana \
+             does not show its routing this way",
             alertmanager.rest().name()
         ))
     })

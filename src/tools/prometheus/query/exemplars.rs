@@ -20,7 +20,7 @@ use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 
 /// Finds exemplars of a query and their trace ids.
 ///
-/// Each is one observation behind a metric, highest value first; its trace id goes straight into `jaeger_get_trace`.
+/// Each is one observation behind a metric, highest value first; its trace id leads to the trace.
 /// Buckets of histograms have them most often, for example `http_request_duration_seconds_bucket`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct QueryExemplars {
