@@ -132,15 +132,6 @@ impl Error {
         Self::Internal(cause.into())
     }
 
-    /// What a client is told. The cause of a defect of ours goes to the log, under an id that the client is told too.
-    #[must_use]
-    pub fn told(&self) -> String {
-        let Self::Internal(cause) = self else { return self.to_string() };
-        let id = crate::secrets::random_token("");
-        tracing::error!(error.id = id, error = %cause, "internal error");
-        format!("internal error; the server's log has the cause under {id}")
-    }
-
     /// The kind of this failure.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -101,7 +101,7 @@ impl Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let code = error.code();
-        let message = error.told();
+        let message = crate::telemetry::told(&error);
         let status = match code {
             Code::Unauthenticated | Code::Forbidden | Code::TooManyCalls => code.http(),
             _ => StatusCode::OK,

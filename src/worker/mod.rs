@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::answers::{Answer, Row};
 use crate::call::Context;
 use crate::error::{Code, Error, Result};
+use crate::telemetry::told;
 use crate::toolkit::{Described, Kind, Surroundings};
 
 /// Runs a tool with checked arguments until its deadline.
@@ -149,7 +150,7 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
         Some(same) if is_table => Some(same.clone()),
         _ => (!facts.is_empty()).then(|| Value::Object(facts)),
     };
-    merged.notes.splice(0..0, failures.into_iter().map(|(name, error)| format!("{name} failed: {}", error.told())));
+    merged.notes.splice(0..0, failures.into_iter().map(|(name, error)| format!("{name} failed: {}", told(&error))));
     Ok(merged)
 }
 
@@ -160,7 +161,7 @@ fn all_failed(mut failures: Vec<(String, Error)>) -> Error {
         Some((code, _)) if failures.len() == 1 || code == Code::Internal => failures.swap_remove(0).1,
         Some((Code::BadArguments, message)) => Error::BadArguments(message),
         _ => {
-            let each: Vec<_> = failures.iter().map(|(name, error)| format!("{name}: {}", error.told())).collect();
+            let each: Vec<_> = failures.iter().map(|(name, error)| format!("{name}: {}", told(error))).collect();
             Error::Unavailable(format!("no instance answered. {}", each.join("; ")))
         }
     }
