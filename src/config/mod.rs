@@ -281,7 +281,7 @@ mod tests {
                 "FILE line 2: server.listen: 7 is not text",
                 "FILE line 3: server.hots: there is no such setting; did you mean `hosts`? Known here: listen, hosts, origins, \
                  most_body_bytes, most_header_bytes, most_connections, header_timeout_seconds, body_timeout_seconds, \
-                 drain_seconds",
+                 drain_delay_seconds, drain_seconds",
                 "FILE line 4: allow: \"everything\" is not one of read, write, destroy",
                 "environment CLOUD_NATIVE_MCP__LOG__FORMAT: log.format: \"xml\" is not one of text, json",
                 "FILE line 10: backends.prometheus.instances.main.retries: \"many\" is not a whole number",

@@ -4,7 +4,7 @@ mod confirm;
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::answers::{self, Answer, Page, Place};
 use crate::call::{Context, LogLevel};
@@ -219,6 +219,8 @@ fn lead_on(shown: &mut Shown, cursor: Option<String>, whole: Option<String>) {
     }
     let whole = whole.map(|id| format!("results://{id}"));
     if let Some(uri) = &whole {
+        let name = "the whole answer";
+        shown.blocks.push(json!({"type": "resource_link", "uri": uri, "name": name, "mimeType": "application/json"}));
         lines.push(format!("All of it, for 15 minutes: {uri}"));
     }
     shown.text.push('\n');

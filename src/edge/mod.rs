@@ -61,6 +61,9 @@ pub struct Config {
     pub header_timeout_seconds: u64,
     /// Seconds for a client to send a body, and to take what is sent to it.
     pub body_timeout_seconds: u64,
+    /// Seconds that new requests are still taken when the server ends, while `/readyz` says that it does: as long as the
+    /// load balancer needs to see it.
+    pub drain_delay_seconds: u64,
     /// Seconds that running calls get when the server ends.
     pub drain_seconds: u64,
 }
@@ -239,7 +242,7 @@ fn scope(
         edge.engine.dispatch().surroundings().catalogue.all().iter().any(|tool| tool.service == service)
     };
     if service.is_some_and(|service| !known(service)) {
-        return Err("there is no such service here; /mcp has all of them");
+        return Err("there is no such service here, or nothing of it is configured; /mcp has all that is");
     }
     let in_query = query.into_iter().flat_map(|query| url::form_urlencoded::parse(query.as_bytes()));
     let toolsets = in_query.filter(|(name, _)| name == "toolsets").map(|(_, value)| value.into_owned()).next();

@@ -66,10 +66,16 @@ impl Server {
             .max_header_list_size(u32::try_from(edge.config.most_header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_secs(30))
             .max_concurrent_streams(1000);
+        // Whoever sends requests here needs a moment to see that it should not any more.
+        let closing = async {
+            edge.draining.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(edge.config.drain_delay_seconds)).await;
+        };
+        tokio::pin!(closing);
         loop {
             let accepted = tokio::select! {
                 accepted = accept(&listener, &places, write_timeout) => accepted,
-                () = edge.draining.cancelled() => break,
+                () = &mut closing => break,
             };
             let Some((stream, place)) = accepted else { continue };
             let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());

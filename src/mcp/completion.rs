@@ -38,7 +38,7 @@ impl Engine {
         let surroundings = self.dispatch.surroundings();
         let mut values = match reference {
             Reference::Prompt { name } => {
-                let prompt = self.prompt(&name)?;
+                let prompt = self.prompt(&name, context)?;
                 (prompt.complete)(&argument.name, &argument.value, surroundings, context).await.map_err(fault)?
             }
             Reference::Resource { uri } => {

@@ -174,10 +174,10 @@ impl Engine {
         match request.method.as_str() {
             "tools/list" => self.list_tools(request, &context),
             "tools/call" => self.call_tool(request, context).await,
-            "prompts/list" => self.list_prompts(request),
+            "prompts/list" => self.list_prompts(request, &context),
             "prompts/get" => self.get_prompt(request, context),
-            "resources/list" => self.list_resources(request, false),
-            "resources/templates/list" => self.list_resources(request, true),
+            "resources/list" => self.list_resources(request, &context, false),
+            "resources/templates/list" => self.list_resources(request, &context, true),
             "resources/read" => self.read_resource(request, &context).await,
             "completion/complete" => self.complete_argument(request, &context).await,
             "server/discover" => Ok(self.complete(request.revision, self.discover())),

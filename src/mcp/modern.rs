@@ -72,7 +72,7 @@ impl RequestMeta {
         let log_level = match self.log_level.take() {
             None => None,
             Some(level) => Some(serde_json::from_value::<LogLevel>(level).map_err(|_| {
-                Fault::invalid_params(format!("_meta: `{}` is one of the levels of RFC 5424", meta::LOG_LEVEL))
+                Fault::invalid_meta(format!("_meta: `{}` is one of the levels of RFC 5424", meta::LOG_LEVEL))
             })?),
         };
         let capabilities = match self.capabilities.take() {

@@ -23,12 +23,13 @@ struct Params {
 }
 
 impl Engine {
-    pub(super) fn list_prompts(&self, request: &Request) -> Result<Outcome, Fault> {
+    pub(super) fn list_prompts(&self, request: &Request, context: &Context) -> Result<Outcome, Fault> {
         refuse_cursor(&request.params)?;
         let prompts: Vec<Value> = self
             .offer
             .prompts
             .iter()
+            .filter(|prompt| is_served(prompt, context))
             .map(|prompt| {
                 json!({"name": prompt.name, "description": (prompt.description)(), "arguments": prompt.arguments()})
             })
@@ -42,7 +43,7 @@ impl Engine {
     pub(super) fn get_prompt(&self, request: &Request, mut context: Context) -> Result<Outcome, Fault> {
         let params: Params = read(&request.params)?;
         let arguments = params.arguments.unwrap_or_default();
-        let prompt = self.prompt(&params.name)?;
+        let prompt = self.prompt(&params.name, &context)?;
         let known = prompt.arguments();
         let known: Vec<&str> = known.iter().filter_map(|argument| argument["name"].as_str()).collect();
         if let Some(unknown) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
@@ -66,9 +67,15 @@ impl Engine {
         }
     }
 
-    pub(super) fn prompt(&self, name: &str) -> Result<&PromptEntry, Fault> {
-        self.offer.prompts.iter().find(|prompt| prompt.name == name).ok_or_else(|| {
+    pub(super) fn prompt(&self, name: &str, context: &Context) -> Result<&PromptEntry, Fault> {
+        self.offer.prompts.iter().find(|prompt| prompt.name == name && is_served(prompt, context)).ok_or_else(|| {
             Fault::invalid_params(format!("there is no prompt {}; `prompts/list` shows those that are", quoted(name)))
         })
     }
+}
+
+/// Whether the endpoint of the request has to do with a prompt.
+fn is_served(prompt: &PromptEntry, context: &Context) -> bool {
+    let service = context.scope.service.as_deref();
+    prompt.services.is_empty() || service.is_none_or(|service| prompt.services.contains(&service))
 }

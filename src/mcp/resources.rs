@@ -20,7 +20,12 @@ struct Params {
 }
 
 impl Engine {
-    pub(super) fn list_resources(&self, request: &Request, templates: bool) -> Result<Outcome, Fault> {
+    pub(super) fn list_resources(
+        &self,
+        request: &Request,
+        context: &Context,
+        templates: bool,
+    ) -> Result<Outcome, Fault> {
         refuse_cursor(&request.params)?;
         let (list, uri) = if templates { ("resourceTemplates", "uriTemplate") } else { ("resources", "uri") };
         let surroundings = self.dispatch.surroundings();
@@ -28,6 +33,10 @@ impl Engine {
             .offer
             .resources
             .iter()
+            .filter(|resource| {
+                let (service, asked) = (resource.service(), context.scope.service.as_deref());
+                service.is_none() || asked.is_none() || service == asked
+            })
             .flat_map(|resource| resource.listed(surroundings))
             .filter(|listed| listed.is_template() == templates)
             .map(|listed| {

@@ -122,6 +122,9 @@ impl Engine {
 
 /// Why a tool cannot be called, and what would help.
 fn unreachable(name: &str, catalogue: &Catalogue, context: &Context) -> String {
+    if let Some(reason) = catalogue.absent(name) {
+        return format!("{} {reason}; `server_list_backends` shows what is there", quoted(name));
+    }
     let (wanted, granted) = match catalogue.all().iter().find(|tool| tool.entry.name == name) {
         Some(tool) => (tool.entry.policy.effect, context.caller.allowed),
         None => return format!("there is no tool {} here; find one with `tools_search`", quoted(name)),
@@ -164,6 +167,9 @@ fn listed(tool: &Described, revision: Revision) -> Value {
 /// `CallToolResult` in the form of a revision.
 pub(super) fn result(shown: Shown, revision: Revision) -> Map<String, Value> {
     let mut content = shown.blocks;
+    if revision < Revision::V2025_06_18 {
+        content.retain(|block| block["type"] != "resource_link");
+    }
     if !shown.text.is_empty() || content.is_empty() {
         content.insert(0, json!({"type": "text", "text": shown.text}));
     }

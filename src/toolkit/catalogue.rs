@@ -149,6 +149,8 @@ impl Described {
 #[derive(Debug)]
 pub struct Catalogue {
     tools: Vec<Described>,
+    /// Tools of the product that are not here, and why.
+    absent: HashMap<&'static str, String>,
     by_name: HashMap<&'static str, usize>,
 }
 
@@ -156,19 +158,34 @@ impl Catalogue {
     /// The tools of `topics` that are switched on and whose service is among the `configured` ones.
     #[must_use]
     pub fn new(topics: &[Topic], switches: &Switches, configured: &dyn Fn(&str) -> bool) -> Self {
-        let tools: Vec<_> = topics
-            .iter()
-            .flat_map(|topic| topic.tools.iter().map(move |entry| Described::new(*entry, topic)))
-            .filter(|tool| switches.leave_on(tool) && tool.entry.service.is_none_or(configured))
-            .collect();
+        let mut absent = HashMap::new();
+        let mut tools = Vec::new();
+        for topic in topics {
+            for entry in topic.tools {
+                let tool = Described::new(*entry, topic);
+                if !switches.leave_on(&tool) {
+                    absent.insert(entry.name, "is switched off here; an operator can name it in `tools.on`".to_owned());
+                } else if let Some(service) = entry.service.filter(|service| !configured(service)) {
+                    absent.insert(entry.name, format!("needs a {service}, and none is configured or was found here"));
+                } else {
+                    tools.push(tool);
+                }
+            }
+        }
         let by_name = tools.iter().enumerate().map(|(place, tool)| (tool.entry.name, place)).collect();
-        Self { tools, by_name }
+        Self { tools, absent, by_name }
     }
 
     /// All tools, in the order of their topics.
     #[must_use]
     pub fn all(&self) -> &[Described] {
         &self.tools
+    }
+
+    /// Why a tool of the product is not here.
+    #[must_use]
+    pub fn absent(&self, name: &str) -> Option<&str> {
+        self.absent.get(name).map(String::as_str)
     }
 
     /// A tool by its name, if the caller may see it from where it asks.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -105,11 +106,18 @@ fn run<'a, T: Tool>(
 }
 
 /// Reads arguments whose names were already checked; an absent argument and `null` mean the same.
-fn read<T: DeserializeOwned>(mut args: Map<String, Value>) -> Result<T> {
+fn read<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T> {
     args.retain(|_, value| !value.is_null());
     serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
+        if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next())
+            && path == "."
+        {
+            let schema = schema::of::<T>();
+            let about = schema.get("properties").and_then(|known| known.get(name)?.get("description")?.as_str());
+            return Error::BadArguments(format!("`{name}` is needed: {}", about.unwrap_or("it has no default")));
+        }
         Error::BadArguments(if path == "." { message } else { format!("{path}: {message}") })
     })
 }

@@ -30,6 +30,11 @@ pub trait Resource: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The service it belongs to; none for what is of this server.
+    fn service(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it is told when the resource of this URI changes.
     fn is_watched(&self, uri: &str) -> bool {
         let _ = uri;

@@ -96,12 +96,16 @@ impl Resource for Backends {
         }]
     }
 
-    async fn read(&self, uri: &str, surroundings: &Surroundings, _: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
         if uri != BACKENDS {
             return Ok(None);
         }
         let mut backends = Vec::new();
+        let asked = context.scope.service.as_deref();
         for (service, instances) in surroundings.backends.configured() {
+            if asked.is_some_and(|asked| asked != service) {
+                continue;
+            }
             for (name, client) in instances.clients() {
                 let mut backend = json!({
                     "service": service,
@@ -196,6 +200,10 @@ const BY_TOOL: &[ByTool] = &[
 
 #[async_trait]
 impl Resource for ByTool {
+    fn service(&self) -> Option<&'static str> {
+        Some(self.service)
+    }
+
     fn listed(&self, surroundings: &Surroundings) -> Vec<Listed> {
         if !surroundings.backends.has(self.service) {
             return Vec::new();

@@ -59,6 +59,12 @@ async fn session(edge: &Edge, id: Option<&Id>, context: &Context, headers: &Head
         Err(reply::json(status, envelope::error(id, &Fault::invalid_request(message))))
     };
     let Some(name) = header(headers, "mcp-session-id") else {
+        if header(headers, "mcp-protocol-version") == Some("2026-07-28") {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "2026-07-28 takes one request or notification at a time, and no responses",
+            );
+        }
         return refuse(
             StatusCode::BAD_REQUEST,
             "neither a session nor a revision is named: begin with `initialize` and send the header `Mcp-Session-Id`, or \
