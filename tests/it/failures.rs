@@ -173,10 +173,15 @@ async fn what_a_backend_answers_wrongly_is_explained() {
         ((|_: usize, _: &str| Act::Reply(500, "")) as fn(usize, &str) -> Act, "it gave no reason"),
         (|_, _| Act::Redirect, "it redirects elsewhere; configure the address it points to"),
         (|_, _| Act::Reply(200, "{\"status\": "), "the body is not what its API promises"),
-        (|_, _| Act::Reply(200, "<html>sign in</html>"), "is the address right?"),
+        (|_, _| Act::Reply(200, "<html>sign in</html>"), "a web page where its API has JSON"),
         (|_, _| Act::Reply(200, ""), "the body is not what its API promises"),
         (|_, _| Act::Reply(401, "nope"), "the credentials configured for it are missing or wrong"),
         (|_, _| Act::Cut, "cannot be reached"),
+        (
+            |_, _| Act::Reply(400, "you sent Basic YW5uLXRoZS1vcGVyYXRvcjpodW50ZXIy, hunter2, token-of-tenant"),
+            "you sent",
+        ),
+        (|_, _| Act::Reply(400, "{\"error\": \"no such tenant: token-of-tenant\"}"), "no such tenant: …"),
     ] {
         let fake = Fake::start(act).await;
         let service = fake.served(json!({"retries": 0})).await;
@@ -206,7 +211,8 @@ async fn a_read_is_tried_again_when_the_failure_may_pass() {
 #[tokio::test]
 async fn a_write_is_never_sent_twice() {
     for act in [|| Act::Reply(503, ""), || Act::Later, || Act::Cut, || Act::Silence] {
-        let fake = Fake::start(move |_, request| if request.starts_with("GET") { Act::Reply(200, "[]") } else { act() });
+        let fake =
+            Fake::start(move |_, request| if request.starts_with("GET") { Act::Reply(200, "[]") } else { act() });
         let fake = fake.await;
         let service = fake.served(json!({"timeout_seconds": 2})).await;
         let silence = json!({"matchers": ["team=db"], "comment": "x"});
@@ -226,7 +232,10 @@ async fn a_backend_that_keeps_failing_is_left_alone_for_a_while() {
         assert!(failure(&service, 5).await.contains("it gave no reason"));
     }
     let message = failure(&service, 5).await;
-    assert!(message.contains("is not answering (it answered 500") && message.contains("tried again in 1 s"), "{message}");
+    assert!(
+        message.contains("is not answering (it answered 500") && message.contains("tried again in 1 s"),
+        "{message}"
+    );
     assert_eq!(fake.requests().len(), 5, "it was left alone");
     eventually("it is tried again", async || {
         let answer = service.call("prometheus_query", json!({"query": "6 * 7"})).await;

@@ -27,8 +27,10 @@ const NEAR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
 /// Moments as RFC 3339, and as Unix seconds or milliseconds.
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<part>\.\d+)?Z|\b(?<unix>1[5-9]\d{8})(?<milli>\d{3})?(?<rest>\.\d+)?\b")
-        .unwrap()
+    Regex::new(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?<part>\.\d+)?Z|\b(?<unix>1[5-9]\d{8})(?<milli>\d{3})?(?<rest>\.\d+)?\b",
+    )
+    .unwrap()
 });
 
 /// What may differ in an answer: moments, lengths of time, and the random ids of plans.
@@ -77,9 +79,12 @@ struct Request {
 #[serde(deny_unknown_fields)]
 struct Reply {
     status: u16,
-    /// JSON, or anything else as text.
+    /// JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     body: Value,
+    /// What is no JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -132,15 +137,12 @@ async fn answer(
         play.unexpected.push(serde_json::to_string(&request).unwrap());
         return (StatusCode::NOT_IMPLEMENTED, "not recorded").into_response();
     };
-    let Reply { status, body } = play.left.remove(place).response;
+    let Reply { status, body, text } = play.left.remove(place).response;
     let status = StatusCode::from_u16(status).unwrap();
-    match body {
-        Value::Null => status.into_response(),
-        Value::String(text) if text.starts_with('<') => {
-            (status, [(header::CONTENT_TYPE, "text/html")], text).into_response()
-        }
-        Value::String(text) if !text.is_empty() && status.is_success() => (status, text).into_response(),
-        body => (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
+    match text {
+        Some(text) => (status, text).into_response(),
+        None if body.is_null() => status.into_response(),
+        None => (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
     }
 }
 
