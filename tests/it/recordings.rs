@@ -33,9 +33,10 @@ static MOMENT: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// What may differ in an answer: moments, lengths of time, and the random ids of plans.
+/// What may differ in an answer: moments, lengths of time, and the random ids of plans and kept answers.
 static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(&format!(r"(?<moment>{})|plan-[\w-]+|\b(?<length>(?:\d+[dhms])+)\b", MOMENT.as_str())).unwrap()
+    Regex::new(&format!(r"(?<moment>{})|(?:plan-|results://)[\w-]+|\b(?<length>(?:\d+[dhms])+)\b", MOMENT.as_str()))
+        .unwrap()
 });
 
 /// A file of `tests/recordings`.
@@ -191,7 +192,7 @@ fn is_same_text(fleeting: &Regex, expected: &str, actual: &str) -> bool {
 
 fn is_close(a: &str, b: &str) -> bool {
     let length = |text: &str| text.parse::<SignedDuration>().ok();
-    if a == b || a.starts_with("plan-") && b.starts_with("plan-") {
+    if a == b || ["plan-", "results://"].iter().any(|kind| a.starts_with(kind) && b.starts_with(kind)) {
         return true;
     }
     match (moment(a).zip(moment(b)), length(a).zip(length(b))) {
