@@ -100,6 +100,8 @@ pub struct Rest {
     base: Url,
     client: reqwest::Client,
     headers: HeaderMap,
+    /// What must not come back in an error message.
+    secrets: Vec<String>,
     timeout: Duration,
     retries: u32,
     most_bytes: usize,
@@ -215,6 +217,7 @@ impl Rest {
                 base,
                 client,
                 headers,
+                secrets: config.secrets(),
                 timeout: Duration::from_secs(config.timeout_seconds),
                 retries: config.retries,
                 most_bytes: config.most_bytes,
@@ -249,6 +252,7 @@ impl Rest {
     /// Those of [`Rest::send`], and [`Error::Backend`] where the answer is not the JSON expected.
     pub async fn json<T: DeserializeOwned + Send + 'static>(&self, request: Request, context: &Context) -> Result<T> {
         let body = self.send(request, context).await?;
+        let is_page = body.trim_ascii_start().starts_with(b"<");
         let parsed = if body.len() > LARGE_BODY {
             tokio::task::spawn_blocking(move || serde_json::from_slice(&body)).await.map_err(Error::internal)?
         } else {
@@ -256,10 +260,12 @@ impl Rest {
         };
         parsed.map_err(|error| {
             tracing::debug!(backend.name = self.name, %error, "unexpected body");
-            self.refused(
-                StatusCode::OK,
-                format!("the body is not what its API promises ({error}); is the address right?"),
-            )
+            let message = if is_page {
+                "it sends a web page where its API has JSON: a login stands before it, or the address is wrong".into()
+            } else {
+                format!("the body is not what its API promises ({error}); check the address and its version")
+            };
+            self.refused(StatusCode::OK, message)
         })
     }
 
@@ -401,7 +407,11 @@ impl Rest {
         )
     }
 
-    fn refused(&self, status: StatusCode, message: String) -> Error {
+    /// Proxies that explain themselves may repeat what they were sent.
+    fn refused(&self, status: StatusCode, mut message: String) -> Error {
+        for secret in &self.secrets {
+            message = message.replace(secret, "…");
+        }
         Error::Backend { backend: self.name.clone(), status: status.as_u16(), message }
     }
 }
@@ -441,6 +451,22 @@ impl Config {
         };
         headers.insert(AUTHORIZATION, hidden(&authorization).ok_or("token: has characters that no header can carry")?);
         Ok(headers)
+    }
+
+    /// Credentials as they are written, and as they are sent.
+    fn secrets(&self) -> Vec<String> {
+        use base64::Engine as _;
+        let pair = format!("{}:{}", self.username, self.password.reveal());
+        let values = [&self.password, &self.token].into_iter().chain(self.headers.values());
+        let mut secrets: Vec<String> = values.map(|value| value.reveal().to_owned()).collect();
+        secrets.push(if self.username.is_empty() {
+            String::new()
+        } else {
+            base64::engine::general_purpose::STANDARD.encode(pair)
+        });
+        // A tenant named `a` is no secret, and hiding it would leave nothing to read.
+        secrets.retain(|secret| secret.len() >= 6);
+        secrets
     }
 
     fn client(&self) -> Result<reqwest::Client, String> {

@@ -173,10 +173,15 @@ async fn what_a_backend_answers_wrongly_is_explained() {
         ((|_: usize, _: &str| Act::Reply(500, "")) as fn(usize, &str) -> Act, "it gave no reason"),
         (|_, _| Act::Redirect, "it redirects elsewhere; configure the address it points to"),
         (|_, _| Act::Reply(200, "{\"status\": "), "the body is not what its API promises"),
-        (|_, _| Act::Reply(200, "<html>sign in</html>"), "is the address right?"),
+        (|_, _| Act::Reply(200, "<html>sign in</html>"), "a web page where its API has JSON"),
         (|_, _| Act::Reply(200, ""), "the body is not what its API promises"),
         (|_, _| Act::Reply(401, "nope"), "the credentials configured for it are missing or wrong"),
         (|_, _| Act::Cut, "cannot be reached"),
+        (
+            |_, _| Act::Reply(400, "you sent Basic YW5uLXRoZS1vcGVyYXRvcjpodW50ZXIy, hunter2, token-of-tenant"),
+            "you sent",
+        ),
+        (|_, _| Act::Reply(400, "{\"error\": \"no such tenant: token-of-tenant\"}"), "no such tenant: …"),
     ] {
         let fake = Fake::start(act).await;
         let service = fake.served(json!({"retries": 0})).await;

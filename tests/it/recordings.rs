@@ -33,9 +33,10 @@ static MOMENT: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// What may differ in an answer: moments, lengths of time, and the random ids of plans.
+/// What may differ in an answer: moments, lengths of time, and the random ids of plans and kept answers.
 static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(&format!(r"(?<moment>{})|plan-[\w-]+|\b(?<length>(?:\d+[dhms])+)\b", MOMENT.as_str())).unwrap()
+    Regex::new(&format!(r"(?<moment>{})|(?:plan-|results://)[\w-]+|\b(?<length>(?:\d+[dhms])+)\b", MOMENT.as_str()))
+        .unwrap()
 });
 
 /// A file of `tests/recordings`.
@@ -79,9 +80,12 @@ struct Request {
 #[serde(deny_unknown_fields)]
 struct Reply {
     status: u16,
-    /// JSON, or anything else as text.
+    /// JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     body: Value,
+    /// What is no JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -134,15 +138,12 @@ async fn answer(
         play.unexpected.push(serde_json::to_string(&request).unwrap());
         return (StatusCode::NOT_IMPLEMENTED, "not recorded").into_response();
     };
-    let Reply { status, body } = play.left.remove(place).response;
+    let Reply { status, body, text } = play.left.remove(place).response;
     let status = StatusCode::from_u16(status).unwrap();
-    match body {
-        Value::Null => status.into_response(),
-        Value::String(text) if text.starts_with('<') => {
-            (status, [(header::CONTENT_TYPE, "text/html")], text).into_response()
-        }
-        Value::String(text) if !text.is_empty() && status.is_success() => (status, text).into_response(),
-        body => (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
+    match text {
+        Some(text) => (status, text).into_response(),
+        None if body.is_null() => status.into_response(),
+        None => (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response(),
     }
 }
 
@@ -191,7 +192,7 @@ fn is_same_text(fleeting: &Regex, expected: &str, actual: &str) -> bool {
 
 fn is_close(a: &str, b: &str) -> bool {
     let length = |text: &str| text.parse::<SignedDuration>().ok();
-    if a == b || a.starts_with("plan-") && b.starts_with("plan-") {
+    if a == b || ["plan-", "results://"].iter().any(|kind| a.starts_with(kind) && b.starts_with(kind)) {
         return true;
     }
     match (moment(a).zip(moment(b)), length(a).zip(length(b))) {
