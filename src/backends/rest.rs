@@ -16,7 +16,7 @@ use url::Url;
 use super::breaker::{Breaker, Turns};
 use crate::answers::clean;
 use crate::call::Context;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::secrets::Secret;
 use crate::telemetry::metrics;
 
@@ -277,9 +277,17 @@ impl Rest {
     pub async fn send(&self, request: Request, context: &Context) -> Result<Bytes> {
         let started = Instant::now();
         let deadline = context.deadline.min(started + self.timeout);
+        // Waiting for a place of ours says nothing about the backend.
+        let Ok(place) = tokio::time::timeout_at(deadline.into(), self.places.acquire()).await else {
+            metrics::BACKEND_REQUESTS.with_label_values(&[self.name.as_str(), Code::TooManyCalls.label()]).inc();
+            return Err(Error::TooManyCalls { retry_after: self.timeout });
+        };
+        let _place = place.map_err(Error::internal)?;
         let outcome = tokio::time::timeout_at(deadline.into(), self.send_until(&request, context, deadline)).await;
         let result = outcome.unwrap_or_else(|_| {
-            self.breaker.failed("no answer in time");
+            if started.elapsed() >= self.timeout {
+                self.breaker.failed("no answer in time");
+            }
             Err(Error::TimedOut(format!(
                 "{} did not answer within {} s; ask for less, or raise its `timeout_seconds`",
                 self.name,
@@ -301,7 +309,6 @@ impl Rest {
     }
 
     async fn send_until(&self, request: &Request, context: &Context, deadline: Instant) -> Result<Bytes> {
-        let _place = self.places.acquire().await.map_err(Error::internal)?;
         let mut attempt = 0;
         loop {
             if let Err((reason, wait)) = self.breaker.allow() {

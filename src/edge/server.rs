@@ -1,7 +1,7 @@
 //! Connections: accepted, limited, and ended in peace.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_io_timeout::TimeoutStream;
 
 use super::origin::Rules;
@@ -51,13 +51,14 @@ impl Server {
         let rules = Arc::new(Rules::new(address.ip().is_loopback(), &edge.config.hosts, &edge.config.origins));
         let router = routes(edge.clone());
         let places = Arc::new(Semaphore::new(edge.config.most_connections));
+        let header_timeout = Duration::from_secs(edge.config.header_timeout_seconds);
         let write_timeout = Duration::from_secs(edge.config.body_timeout_seconds);
         let graceful = GracefulShutdown::new();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(edge.config.header_timeout_seconds))
+            .header_read_timeout(header_timeout)
             .max_buf_size(edge.config.most_header_bytes.max(8192))
             .pipeline_flush(true);
         builder
@@ -79,7 +80,12 @@ impl Server {
             };
             let Some((stream, place)) = accepted else { continue };
             let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
+            let (spoke, has_spoken) = oneshot::channel();
+            let spoke = Mutex::new(Some(spoke));
             let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                if let Some(spoke) = spoke.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    let _ = spoke.send(());
+                }
                 let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
                 async move { Ok::<_, std::convert::Infallible>(handle(&edge, &rules, router, request.map(Body::new)).await) }
             });
@@ -87,7 +93,14 @@ impl Server {
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 let _counted = Counted::new(place);
-                if let Err(error) = connection.await {
+                tokio::pin!(connection);
+                let first = tokio::time::timeout(header_timeout, has_spoken);
+                let ended = tokio::select! {
+                    ended = &mut connection => ended,
+                    // A client that says nothing would keep its place for ever: HTTP's own limits begin with its version.
+                    first = first => if first.is_ok() { connection.await } else { return },
+                };
+                if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 }
             });

@@ -27,22 +27,31 @@ pub(super) async fn open(
         Ok(context) => context,
         Err(refusal) => return refusal,
     };
-    match begin(edge, &context, uri.path()).await {
+    match begin(edge, &context, uri.path(), uri.query()).await {
         Ok(response) => response,
         Err(error) => reply::error(error),
     }
 }
 
-async fn begin(edge: Shared, context: &Context, path: &str) -> Result<Response> {
+async fn begin(edge: Shared, context: &Context, path: &str, query: Option<&str>) -> Result<Response> {
     let session = edge.sessions.reserve(&context.caller).await?;
     let mut messages = edge.sessions.outbound(&session.id).await?;
     let mut signals = edge.sessions.signals(&session.id).await?;
     let mut listener = edge.engine.changes().listen().await?;
     let (frames, receiver) = mpsc::channel(16);
     let endpoint = if path == "/sse" { "/messages".to_owned() } else { format!("{path}/message") };
+    // What narrows the stream narrows what is posted beside it.
+    let toolsets: String = query
+        .into_iter()
+        .flat_map(|query| url::form_urlencoded::parse(query.as_bytes()))
+        .filter(|(name, _)| name == "toolsets")
+        .flat_map(|(_, names)| {
+            ["&toolsets=".to_owned(), url::form_urlencoded::byte_serialize(names.as_bytes()).collect()]
+        })
+        .collect();
     let caller = context.caller.clone();
     tokio::spawn(async move {
-        let data = format!("{endpoint}?sessionId={}", session.id).into();
+        let data = format!("{endpoint}?sessionId={}{toolsets}", session.id).into();
         let mut open = frames.send(Frame { event: Some("endpoint"), data, ..Frame::default() }).await.is_ok();
         let mut wanted = Wanted::lists_and([]);
         let mut touch = tokio::time::interval(std::time::Duration::from_secs(600));

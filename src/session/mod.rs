@@ -33,6 +33,9 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 /// Resources that one session may follow.
 const MOST_SUBSCRIPTIONS: usize = 100;
 
+/// Bytes of the capabilities that a client may declare.
+const MOST_CAPABILITIES: usize = 16 * 1024;
+
 /// What `initialize` settled, and what was asked for since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
@@ -108,6 +111,9 @@ impl Sessions {
         let Initialize { protocol_version, capabilities } = serde_json::from_slice(params).map_err(|error| {
             Fault::invalid_params(format!("params: {error}; `initialize` takes `protocolVersion` and `capabilities`"))
         })?;
+        if serde_json::to_vec(&capabilities).map_or(0, |text| text.len()) > MOST_CAPABILITIES {
+            return Err(Fault::invalid_params(format!("capabilities: more than {MOST_CAPABILITIES} bytes")));
+        }
         Ok(Session::new(caller, Revision::negotiate(&protocol_version), capabilities))
     }
 
@@ -223,6 +229,14 @@ impl Session {
             log_level: None,
             subscriptions: BTreeSet::new(),
         }
+    }
+
+    /// The session as one that cannot be asked anything: its client takes no stream on which it could be.
+    #[must_use]
+    pub fn without_questions(mut self) -> Self {
+        let capabilities = Arc::make_mut(&mut self.capabilities);
+        capabilities.retain(|name, _| !matches!(name.as_str(), "elicitation" | "sampling" | "roots"));
+        self
     }
 
     /// The circumstances of a request in this session.

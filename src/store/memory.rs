@@ -22,7 +22,31 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Memory {
     most_bytes: usize,
     keys: Mutex<Keys>,
-    channels: Mutex<HashMap<String, Vec<mpsc::Sender<Bytes>>>>,
+    channels: Mutex<Channels>,
+}
+
+#[derive(Debug)]
+struct Channels {
+    listeners: HashMap<String, Vec<mpsc::Sender<Bytes>>>,
+    swept: Instant,
+}
+
+impl Channels {
+    /// Forgets listeners that are gone: the names of most channels are never spoken again.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.swept) >= SWEEP_INTERVAL {
+            self.swept = now;
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.listeners.retain(|_, listeners| {
+            listeners.retain(|listener| !listener.is_closed());
+            !listeners.is_empty()
+        });
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +86,8 @@ impl Memory {
     pub fn new(most_bytes: usize) -> Self {
         let keys =
             Keys { entries: HashMap::new(), expiries: BTreeMap::new(), bytes: 0, serial: 0, swept: Instant::now() };
-        Self { most_bytes, keys: Mutex::new(keys), channels: Mutex::new(HashMap::new()) }
+        let channels = Channels { listeners: HashMap::new(), swept: Instant::now() };
+        Self { most_bytes, keys: Mutex::new(keys), channels: Mutex::new(channels) }
     }
 
     fn keys(&self) -> MutexGuard<'_, Keys> {
@@ -112,6 +137,9 @@ impl Keys {
     fn set(&mut self, key: &str, content: Content, ttl: Duration, most_bytes: usize) -> Result<()> {
         let bytes = content.bytes() + overhead(key);
         let freed = self.entries.get(key).map_or(0, |old| old.content.bytes() + overhead(key));
+        // Answers and events can be asked for again; sessions, plans and tasks always have room beside them.
+        let most_bytes =
+            if key.starts_with("result:") || key.starts_with("stream:") { most_bytes / 2 } else { most_bytes };
         // What is there stays when there is no room for what is to come.
         if bytes > freed && self.bytes - freed + bytes > most_bytes {
             return Err(full());
@@ -202,11 +230,11 @@ impl Store for Memory {
 
     async fn publish(&self, channel: &str, message: Bytes) -> Result<usize> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(listeners) = channels.get_mut(channel) else { return Ok(0) };
+        let Some(listeners) = channels.listeners.get_mut(channel) else { return Ok(0) };
         listeners.retain(|listener| listener.try_send(message.clone()).is_ok());
         let count = listeners.len();
         if count == 0 {
-            channels.remove(channel);
+            channels.listeners.remove(channel);
         }
         Ok(count)
     }
@@ -214,9 +242,8 @@ impl Store for Memory {
     async fn subscribe(&self, channel: &str) -> Result<Subscription> {
         let (sender, messages) = mpsc::channel(BACKLOG);
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let listeners = channels.entry(channel.to_owned()).or_default();
-        listeners.retain(|listener| !listener.is_closed());
-        listeners.push(sender);
+        channels.sweep();
+        channels.listeners.entry(channel.to_owned()).or_default().push(sender);
         Ok(Subscription { messages })
     }
 }
@@ -282,6 +309,9 @@ mod tests {
         assert_eq!(first.next().await, Some("hello".into()));
         drop(first);
         assert_eq!(store.publish("c", "hello".into()).await.unwrap(), 0);
-        assert!(store.channels.lock().unwrap().is_empty());
+        let third = store.subscribe("d").await.unwrap();
+        drop(third);
+        store.channels.lock().unwrap().forget();
+        assert!(store.channels.lock().unwrap().listeners.is_empty());
     }
 }

@@ -97,7 +97,9 @@ impl Resource for Backends {
     }
 
     async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
-        if uri != BACKENDS {
+        // Another endpoint serves another part of the systems, but this is about them and not about a tool of it.
+        let anywhere = Context { scope: std::sync::Arc::default(), ..context.clone() };
+        if uri != BACKENDS || surroundings.catalogue.find("server_list_backends", &anywhere).is_none() {
             return Ok(None);
         }
         let mut backends = Vec::new();

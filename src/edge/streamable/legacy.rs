@@ -99,6 +99,7 @@ pub(super) async fn request(
         Ok(session) => session,
         Err(refusal) => return refusal,
     };
+    let session = if accepts.events { session } else { session.without_questions() };
     let (sink, outgoing) = mpsc::channel(64);
     let (sessions, within) = (edge.sessions.clone(), session.clone());
     let run = Box::pin(async move {
@@ -124,6 +125,7 @@ pub(super) async fn batch(
         let fault = Fault::invalid_request("batches belong to 2025-03-26; send one message at a time");
         return reply::json(StatusCode::BAD_REQUEST, envelope::error(None, &fault));
     }
+    let session = if accepts.events { session } else { session.without_questions() };
     let (sink, outgoing) = mpsc::channel(64);
     let mut answers: Vec<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>> = Vec::new();
     for item in items {
@@ -183,12 +185,20 @@ async fn reply_to_post(
     }
     let (tell, told) = oneshot::channel();
     tokio::spawn(async move {
-        if first.is_none() && done.is_none() {
+        if accepts.events && first.is_none() && done.is_none() {
             tokio::select! {
                 biased;
-                message = outgoing.recv(), if accepts.events => first = message,
+                message = outgoing.recv() => first = message,
                 answers = &mut run => done = Some(answers),
-                () = tokio::time::sleep(PATIENCE), if accepts.events => {}
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+        }
+        // Whoever takes JSON only gets nothing before the answer.
+        while done.is_none() && !accepts.events {
+            tokio::select! {
+                biased;
+                Some(_) = outgoing.recv() => {}
+                answers = &mut run => done = Some(answers),
             }
         }
         if first.is_none() {
