@@ -90,7 +90,7 @@ pub(crate) async fn load(
     all.times.sort_unstable();
     let count = all.times.len() + all.errors;
     let per_request = |before: Option<Duration>, after: Option<Duration>| {
-        Some((after? - before?).as_secs_f64() * 1e6 / f64::from(u32::try_from(count.max(1)).ok()?))
+        Some(after?.checked_sub(before?)?.as_secs_f64() * 1e6 / f64::from(u32::try_from(count.max(1)).ok()?))
     };
     Ok(Load {
         requests_per_second: f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / length.as_secs_f64(),
