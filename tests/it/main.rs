@@ -6,6 +6,7 @@
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `alertmanager`, `web_fetch`: tools against what they reach
+//! - `fuzz`: whatever comes in
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -21,6 +22,7 @@ mod clients;
 mod command_line;
 mod conformance;
 mod failures;
+mod fuzz;
 mod legacy;
 mod modern;
 mod prometheus;
