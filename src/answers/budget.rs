@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::clean::{clean, clean_row, clean_value};
+use super::clean::{clean_row, clean_text, clean_value};
 use super::table::Table;
 use super::{Answer, Page, Row, text};
 
@@ -39,6 +39,32 @@ pub fn tokens(text: &str) -> usize {
     thirds_of_quarter.div_ceil(12)
 }
 
+/// Twelfths of a token that no byte exceeds.
+const MOST_PER_BYTE: usize = 7;
+
+/// Whether a text fits. Most do by far, which their length says already.
+fn text_fits(text: &str, budget: usize) -> bool {
+    text.len() * MOST_PER_BYTE < budget * 12 || tokens(text) <= budget
+}
+
+/// Whether values fit, as JSON.
+fn values_fit(values: &[Value], budget: usize) -> bool {
+    let most_bytes: usize = values.iter().map(most_bytes).sum();
+    most_bytes * MOST_PER_BYTE < budget * 12 || tokens(&json!(values).to_string()) <= budget
+}
+
+/// Bytes of JSON that a value stays below, without writing it.
+fn most_bytes(value: &Value) -> usize {
+    // Every character of clean text takes two bytes at most when it is escaped.
+    let text = |text: &str| 2 * text.len() + 4;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 32,
+        Value::String(string) => text(string),
+        Value::Array(items) => 4 + items.iter().map(most_bytes).sum::<usize>(),
+        Value::Object(map) => 4 + map.iter().map(|(key, value)| text(key) + most_bytes(value)).sum::<usize>(),
+    }
+}
+
 /// An answer that fits, still without the lines that lead to the rest.
 #[derive(Clone, Debug, Default)]
 pub struct Fitted {
@@ -55,14 +81,9 @@ pub struct Fitted {
 /// Fits the part of an answer that `page` asks for into its budget.
 #[must_use]
 pub fn fit(answer: &mut Answer, page: Page) -> Fitted {
-    for note in &mut answer.notes {
-        *note = clean(note).into_owned();
-    }
+    answer.notes.iter_mut().chain(&mut answer.text).for_each(clean_text);
     if let Some(facts) = &mut answer.facts {
         clean_value(facts);
-    }
-    if let Some(text) = &mut answer.text {
-        *text = clean(text).into_owned();
     }
     let budget = page.max_tokens.saturating_sub(RESERVE).max(RESERVE);
     let mut fitted = match answer.rows.take() {
@@ -86,42 +107,47 @@ pub fn fit(answer: &mut Answer, page: Page) -> Fitted {
 fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted {
     let offset = page.offset.min(rows.len());
     let window = &rows[offset..offset.saturating_add(page.limit).min(rows.len())];
-    let (head, facts, mut cut) = head(answer, budget / 2);
+    let Head { text: head, pruned, mut cut } = head(answer, budget / 2);
+    let facts = pruned.or_else(|| answer.facts.clone());
     let room = budget.saturating_sub(tokens(&head).max(facts.as_ref().map_or(0, |facts| tokens(&facts.to_string()))));
     let mut table = Table::new(window);
     let mut count = window.len();
     let mut width = if window.len() == 1 { WIDEST } else { WIDE };
-    let fits = |table: &Table, count: usize, width: usize| {
-        if tokens(&table.text(count, width)) > room {
-            return false;
-        }
+    let render = |table: &Table, count: usize, width: usize| {
         let (rows, common) = table.structured(window, count, width);
-        tokens(&json!([rows, common]).to_string()) <= room
+        (table.text(count, width), [Value::Array(rows), Value::Object(common)])
     };
-    if !fits(&table, count, width) {
+    let fits = |(text, typed): &(String, [Value; 2])| text_fits(text, room) && values_fit(typed, room);
+    let mut shown = render(&table, count, width);
+    if !fits(&shown) {
         width = WIDE;
-        while !fits(&table, count, width) && table.drop_column() {}
+        shown = render(&table, count, width);
+        while !fits(&shown) && table.drop_column() {
+            shown = render(&table, count, width);
+        }
         for shorter in [60, 30] {
-            if !fits(&table, count, width) {
+            if !fits(&shown) {
                 width = shorter;
+                shown = render(&table, count, width);
             }
         }
-        if !fits(&table, count, width) {
+        if !fits(&shown) {
             // The largest number of rows that fits; one row is shown in any case, or no page would ever end.
             let (mut low, mut high) = (1, count);
             while low < high {
                 let middle = low + (high - low).div_ceil(2);
-                if fits(&table, middle, width) { low = middle } else { high = middle - 1 }
+                if fits(&render(&table, middle, width)) { low = middle } else { high = middle - 1 }
             }
             count = low.min(window.len());
+            shown = render(&table, count, width);
         }
     }
+    let (text, [typed, common]) = shown;
     let mut notes = answer.notes.clone();
     if !table.dropped().is_empty() {
         cut = true;
         notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
-    let text = table.text(count, width);
     if text != table.text(count, WIDEST) {
         cut = true;
         notes.push("Long cells are shortened.".into());
@@ -137,11 +163,10 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     if next.is_some() || offset > 0 || total > rows.len() as u64 {
         notes.insert(0, format!("Rows {} to {shown} of {total}.", (offset + 1).min(shown)));
     }
-    let (structured_rows, common) = table.structured(window, count, width);
     let mut structured = Map::new();
-    structured.insert("rows".into(), structured_rows.into());
-    if !common.is_empty() {
-        structured.insert("common".into(), common.into());
+    structured.insert("rows".into(), typed);
+    if common != json!({}) {
+        structured.insert("common".into(), common);
     }
     structured.insert("total".into(), total.into());
     if let Some(facts) = facts {
@@ -160,8 +185,14 @@ fn some(dropped: &[String]) -> String {
     names.join(", ")
 }
 
-fn fit_facts(answer: &Answer, budget: usize) -> Fitted {
-    let (mut body, facts, cut) = head(answer, budget);
+fn fit_facts(answer: &mut Answer, budget: usize) -> Fitted {
+    let Head { text: mut body, pruned, cut } = head(answer, budget);
+    let facts = match pruned {
+        Some(pruned) => Some(pruned),
+        // What is cut elsewhere is kept whole, and so are its facts.
+        None if cut => answer.facts.clone(),
+        None => answer.facts.take(),
+    };
     let mut structured = match facts {
         Some(Value::Object(facts)) => Some(facts),
         _ => None,
@@ -170,15 +201,19 @@ fn fit_facts(answer: &Answer, budget: usize) -> Fitted {
     Fitted { text: body, structured: structured.map(Value::Object), next: None, cut }
 }
 
-/// The part above the rows: the tool's own text, or its facts line by line.
-fn head(answer: &Answer, budget: usize) -> (String, Option<Value>, bool) {
-    let mut cut = false;
-    let facts = answer.facts.as_ref().map(|facts| {
-        let (facts, pruned) = prune(facts, budget);
-        cut |= pruned;
-        facts
-    });
-    let text = match (&answer.text, &facts) {
+/// The part above the rows.
+struct Head {
+    /// The tool's own text, or its facts line by line.
+    text: String,
+    /// The facts where they had to be shortened.
+    pruned: Option<Value>,
+    cut: bool,
+}
+
+fn head(answer: &Answer, budget: usize) -> Head {
+    let pruned = answer.facts.as_ref().and_then(|facts| prune(facts, budget));
+    let mut cut = pruned.is_some();
+    let text = match (&answer.text, pruned.as_ref().or(answer.facts.as_ref())) {
         (Some(text), _) => {
             let (text, shortened) = cut_lines(text, budget);
             cut |= shortened;
@@ -187,12 +222,12 @@ fn head(answer: &Answer, budget: usize) -> (String, Option<Value>, bool) {
         (None, Some(facts)) => text::lines(facts),
         (None, None) => String::new(),
     };
-    (text, facts, cut)
+    Head { text, pruned, cut }
 }
 
 /// Whole lines from the top, as many as fit.
 fn cut_lines(text: &str, budget: usize) -> (String, bool) {
-    if tokens(text) <= budget {
+    if text_fits(text, budget) {
         return (text.to_owned(), false);
     }
     let mut kept = String::new();
@@ -211,11 +246,11 @@ fn cut_lines(text: &str, budget: usize) -> (String, bool) {
     (kept, true)
 }
 
-/// Shortens lists and texts inside a value, more and more, until it fits.
-fn prune(value: &Value, budget: usize) -> (Value, bool) {
-    let fits = |value: &Value| tokens(&value.to_string()) <= budget;
+/// Shortens lists and texts inside a value, more and more, until it fits; none where it does already.
+fn prune(value: &Value, budget: usize) -> Option<Value> {
+    let fits = |value: &Value| values_fit(std::slice::from_ref(value), budget);
     if fits(value) {
-        return (value.clone(), false);
+        return None;
     }
     let mut pruned = value.clone();
     let steps = [
@@ -238,7 +273,7 @@ fn prune(value: &Value, budget: usize) -> (Value, bool) {
             break;
         }
     }
-    (pruned, true)
+    Some(pruned)
 }
 
 fn shorten(value: &mut Value, items: usize, characters: usize) {

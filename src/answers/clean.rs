@@ -15,10 +15,15 @@ fn is_bad(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || is_hidden(c)
 }
 
+/// Whether a text is clean as it is. Nearly all are plain ASCII, which bytes tell faster than characters.
+fn is_clean(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) || !text.chars().any(is_bad)
+}
+
 /// Text without control and direction characters; line breaks and tabs stay.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_bad) {
+    if is_clean(text) {
         return Cow::Borrowed(text);
     }
     let text = strip_escapes(text);
@@ -40,9 +45,16 @@ fn strip_escapes(text: &str) -> String {
     stripped
 }
 
+/// Cleans a text in place.
+pub(super) fn clean_text(text: &mut String) {
+    if let Cow::Owned(cleaned) = clean(text) {
+        *text = cleaned;
+    }
+}
+
 /// Cleans every text and key in a row, in place.
 pub(super) fn clean_row(map: &mut Map<String, Value>) {
-    if map.keys().any(|key| key.chars().any(is_bad)) {
+    if !map.keys().all(|key| is_clean(key)) {
         *map = std::mem::take(map).into_iter().map(|(key, value)| (clean(&key).into_owned(), value)).collect();
     }
     map.values_mut().for_each(clean_value);
@@ -51,11 +63,7 @@ pub(super) fn clean_row(map: &mut Map<String, Value>) {
 /// Cleans every text and key in a value, in place.
 pub(super) fn clean_value(value: &mut Value) {
     match value {
-        Value::String(text) => {
-            if let Cow::Owned(cleaned) = clean(text) {
-                *text = cleaned;
-            }
-        }
+        Value::String(text) => clean_text(text),
         Value::Array(items) => items.iter_mut().for_each(clean_value),
         Value::Object(map) => clean_row(map),
         _ => {}

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
-use crate::secrets::Signer;
+use crate::secrets::{Signer, hex};
 
 /// How long a cursor is good for, in seconds.
 const LIFETIME: i64 = 3600;
@@ -62,7 +62,7 @@ pub fn digest(arguments: &Map<String, Value>) -> String {
         canonical(&mut hash, &Value::String(name.clone()));
         canonical(&mut hash, &arguments[name]);
     }
-    hash.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    hex(&hash.finalize())
 }
 
 fn canonical(hash: &mut Sha256, value: &Value) {

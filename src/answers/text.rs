@@ -4,12 +4,13 @@ use serde_json::Value;
 
 /// Lays a value out line by line.
 pub(super) fn lines(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(512);
     match value {
         Value::Object(_) | Value::Array(_) => write(&mut text, value, 0),
         scalar => text.push_str(&scalar_text(scalar)),
     }
-    text.trim_end().to_owned()
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn write(text: &mut String, value: &Value, depth: usize) {
@@ -43,7 +44,7 @@ fn write(text: &mut String, value: &Value, depth: usize) {
         }
         scalar => {
             text.push_str(&indent);
-            text.push_str(&scalar_text(scalar));
+            write_scalar(text, scalar);
             text.push('\n');
         }
     }
@@ -71,9 +72,16 @@ fn write_after_key(text: &mut String, value: &Value, depth: usize) {
         }
         scalar => {
             text.push(' ');
-            text.push_str(&scalar_text(scalar));
+            write_scalar(text, scalar);
             text.push('\n');
         }
+    }
+}
+
+fn write_scalar(text: &mut String, value: &Value) {
+    match value {
+        Value::String(string) => text.push_str(string),
+        other => text.push_str(&scalar_text(other)),
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::caller::{Caller, Effect};
-use crate::secrets::random_token;
+use crate::secrets::{hex, random_token};
 
 /// What every key begins with, so that scanners find one that leaked.
 const PREFIX: &str = "cnm_";
@@ -104,10 +104,6 @@ fn hash(key: &str) -> [u8; 32] {
 
 fn start(hash: &[u8; 32]) -> [u8; 8] {
     hash[..8].try_into().expect("32 bytes hold 8")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -4,7 +4,7 @@ mod call;
 mod nearby;
 mod welcome;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,11 +13,17 @@ use cloud_native_mcp::app::{App, Contents};
 use cloud_native_mcp::auth::ApiKey;
 use cloud_native_mcp::caller::Effect;
 use cloud_native_mcp::config::{self, Config, Loaded, LogFormat, Mistake};
+use cloud_native_mcp::telemetry::log::Log;
 use cloud_native_mcp::toolkit::args::Span;
 use cloud_native_mcp::toolkit::{Catalogue, Described, Switches};
 use cloud_native_mcp::{edge, tools};
 use serde_json::{Value, json};
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// One MCP endpoint for an organisation's cloud-native infrastructure.
 ///
@@ -150,7 +156,10 @@ async fn serve(options: &Options) -> ExitCode {
         Ok(built) => built,
         Err(code) => return code,
     };
-    start_logs(&loaded.config);
+    let _log = match start_log(&loaded.config) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("no log can be written: {error}")),
+    };
     let server = match app.bind().await {
         Ok(server) => server,
         Err(message) => return fail(&message),
@@ -172,7 +181,10 @@ async fn stdio(options: &Options) -> ExitCode {
         Ok(built) => built,
         Err(code) => return code,
     };
-    start_logs(&loaded.config);
+    let _log = match start_log(&loaded.config) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("no log can be written: {error}")),
+    };
     let draining = app.clone();
     tokio::spawn(async move {
         asked_to_end().await;
@@ -231,13 +243,36 @@ fn report(mistakes: &[Mistake]) -> ExitCode {
     fail(&lines.join("\n"))
 }
 
-fn start_logs(config: &Config) {
+/// Writes the log to standard error, until what is returned is dropped.
+fn start_log(config: &Config) -> std::io::Result<Log> {
+    let log = Log::start(std::io::stderr())?;
+    let lines = log.lines();
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_timer(Now).with_writer(move || lines.clone());
     match config.log.format {
-        LogFormat::Text => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => logs.json().init(),
+        LogFormat::Json => subscriber.json().init(),
+        LogFormat::Text if std::io::stderr().is_terminal() => subscriber.init(),
+        LogFormat::Text => subscriber.with_ansi(false).fmt_fields(fields()).init(),
     }
+    Ok(log)
+}
+
+/// The time of a line, to the microsecond.
+struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:.6}", jiff::Timestamp::now())
+    }
+}
+
+/// The fields of a line without a thought of colours, which take as long to leave out as the rest of the line to write.
+fn fields() -> impl for<'a> FormatFields<'a> + 'static {
+    let field = |writer: &mut Writer<'_>, field: &Field, value: &dyn std::fmt::Debug| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name => write!(writer, "{name}={value:?}"),
+    };
+    format::debug_fn(field).delimited(" ")
 }
 
 /// All tools, whatever is configured: to show them.

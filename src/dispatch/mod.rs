@@ -96,8 +96,8 @@ impl Dispatch {
 
     async fn run(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Shown> {
         let identity = context.caller.identity();
-        let digest = answers::digest(&arguments);
-        let (place, context) = continued(tool, &arguments, &digest, &identity, context)?;
+        let digest = tool.has_pages().then(|| answers::digest(&arguments));
+        let (place, context) = continued(tool, &arguments, digest.as_deref(), &identity, context)?;
         let page = page(tool, &arguments, place.as_ref());
         let mut answer = match self.kept(place.as_ref(), &identity).await? {
             Some(answer) => answer,
@@ -116,7 +116,7 @@ impl Dispatch {
                 Some(known) => Some(known),
                 None => self.surroundings.wholes.keep(&answer, &identity).await,
             };
-            let cursor = fitted.next.map(|offset| {
+            let cursor = fitted.next.zip(digest).map(|(offset, digest)| {
                 let place = Place { offset, now: context.now.as_millisecond(), whole: whole.clone() };
                 place.seal(&context.signer, &identity, tool.entry.name, &digest, context.now.as_second())
             });
@@ -185,12 +185,14 @@ impl Drop for Record<'_> {
 fn continued(
     tool: &Described,
     arguments: &Map<String, Value>,
-    digest: &str,
+    digest: Option<&str>,
     identity: &str,
     context: &Context,
 ) -> Result<(Option<Place>, Context)> {
     let mut context = context.clone();
-    let Some(Value::String(cursor)) = arguments.get("cursor") else { return Ok((None, context)) };
+    let (Some(Value::String(cursor)), Some(digest)) = (arguments.get("cursor"), digest) else {
+        return Ok((None, context));
+    };
     let now = context.now.as_second();
     let place = Place::open(&context.signer, identity, tool.entry.name, digest, cursor, now)?;
     if let Ok(first) = jiff::Timestamp::from_millisecond(place.now) {

@@ -336,9 +336,9 @@ async fn alone(
     Some(match outcome {
         Ok(Outcome::Complete(result)) => envelope::result(id, &result),
         Ok(Outcome::InputRequired { result, .. }) => {
-            envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "input_required", result))
+            envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "input_required", &result))
         }
-        Ok(Outcome::Task(result)) => envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", result)),
+        Ok(Outcome::Task(result)) => envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", &result)),
         Err(fault) => envelope::error(Some(id), &fault),
     })
 }

@@ -68,7 +68,6 @@ pub(super) fn accept(retry: Retry, asking: Asking<'_>, context: &mut Context) ->
 pub(super) fn required(asked: &Asked, asking: Asking<'_>, context: &Context) -> Result<Map<String, Value>, Fault> {
     check_capabilities(asked, &context.client)?;
     let mut result = Map::new();
-    result.insert("resultType".into(), "input_required".into());
     if !asked.requests.is_empty() {
         result.insert("inputRequests".into(), requests(asked));
     }

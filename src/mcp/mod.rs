@@ -13,12 +13,14 @@ mod subscriptions;
 mod tasks;
 mod tools;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 pub use discover::Capabilities;
 pub use era::Revision;
@@ -190,20 +192,42 @@ impl Engine {
 
     /// A complete result in the form of its revision.
     fn complete(&self, revision: Revision, result: Map<String, Value>) -> Outcome {
-        Outcome::Complete(self.encode(revision, "complete", result))
+        Outcome::Complete(self.encode(revision, "complete", &result))
     }
 
     /// A result as text. 2026-07-28 wants its kind, and who answers.
-    pub(crate) fn encode(&self, revision: Revision, kind: &str, mut result: Map<String, Value>) -> Bytes {
-        if revision.is_modern() {
-            if !result.contains_key("resultType") {
-                result.shift_insert(0, "resultType".into(), kind.into());
-            }
-            if let Value::Object(meta) = result.entry("_meta").or_insert_with(|| json!({})) {
-                meta.insert(meta::SERVER_INFO.into(), self.identity.implementation.clone());
-            }
+    pub(crate) fn encode(&self, revision: Revision, kind: &str, result: &Map<String, Value>) -> Bytes {
+        let mut text = Vec::with_capacity(1024);
+        let written = if revision.is_modern() {
+            let implementation = &self.identity.implementation;
+            serde_json::to_writer(&mut text, &Signed { kind, result, implementation })
+        } else {
+            serde_json::to_writer(&mut text, result)
+        };
+        written.expect("JSON values have a JSON form");
+        text.into()
+    }
+}
+
+/// A result with its kind in front, and who answers at its end.
+struct Signed<'a> {
+    kind: &'a str,
+    result: &'a Map<String, Value>,
+    implementation: &'a Value,
+}
+
+impl Serialize for Signed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("resultType", self.kind)?;
+        for (name, value) in self.result.iter().filter(|(name, _)| *name != "_meta") {
+            map.serialize_entry(name, value)?;
         }
-        serde_json::to_vec(&result).expect("JSON values have a JSON form").into()
+        let own = self.result.get("_meta").and_then(Value::as_object).into_iter().flatten();
+        let own = own.map(|(name, value)| (name.as_str(), value));
+        let meta: BTreeMap<_, _> = own.chain([(meta::SERVER_INFO, self.implementation)]).collect();
+        map.serialize_entry("_meta", &meta)?;
+        map.end()
     }
 }
 

@@ -130,6 +130,6 @@ impl Engine {
     pub fn end_of_listening(&self, id: &Value) -> bytes::Bytes {
         let mut result = Map::new();
         result.insert("_meta".into(), json!({ meta::SUBSCRIPTION_ID: id }));
-        self.encode(Revision::V2026_07_28, "complete", result)
+        self.encode(Revision::V2026_07_28, "complete", &result)
     }
 }

@@ -68,7 +68,7 @@ impl Engine {
         let mut result = Map::new();
         result.insert("tools".into(), tools.into());
         cacheable(request.revision, &mut result, FRESH_FOR);
-        let text = self.encode(request.revision, "complete", result);
+        let text = self.encode(request.revision, "complete", &result);
         let mut texts = self.lists.texts.write().unwrap_or_else(PoisonError::into_inner);
         if texts.len() >= MOST_LISTS {
             texts.clear();

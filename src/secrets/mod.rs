@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use signer::{Signer, random_token};
+pub use signer::{Signer, hex, random_token};
 
 /// A value that no log, error or answer shows.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]

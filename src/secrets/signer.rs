@@ -66,8 +66,7 @@ impl Signer {
     /// A short keyed fingerprint: equal for equal text, and says nothing else about it.
     #[must_use]
     pub fn fingerprint(&self, text: &str) -> String {
-        let tag = self.tag(&["fingerprint"], text.as_bytes());
-        tag[..4].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+        hex(&self.tag(&["fingerprint"], text.as_bytes())[..4])
     }
 
     fn tag(&self, bound: &[&str], content: &[u8]) -> [u8; TAG_BYTES] {
@@ -86,6 +85,13 @@ impl Signer {
         mac.update(content);
         mac
     }
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])).collect()
 }
 
 /// A random text that nobody can guess: 160 bits from the operating system, after `prefix`.

@@ -1,5 +1,6 @@
 //! What the server tells of itself.
 
+pub mod log;
 pub mod metrics;
 
 use crate::error::Error;

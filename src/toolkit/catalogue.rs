@@ -137,6 +137,12 @@ impl Described {
         Err(Error::BadArguments(format!("unknown argument {}; allowed: {allowed}", unknown.join(", "))))
     }
 
+    /// Whether its answers come page by page.
+    #[must_use]
+    pub fn has_pages(&self) -> bool {
+        self.arguments().any(|(name, _)| name == "cursor")
+    }
+
     /// The default of an argument that is a number.
     #[must_use]
     pub fn default_of(&self, argument: &str) -> Option<usize> {

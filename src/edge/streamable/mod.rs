@@ -3,10 +3,10 @@
 mod legacy;
 mod modern;
 
-use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::Response;
 use http::header::ACCEPT;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::{Shared, enter, is_json, reply};
@@ -46,9 +46,9 @@ pub(super) async fn post(
     State(edge): State<Shared>,
     service: Option<Path<String>>,
     query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Response {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let context = match enter(&edge, service, query, &headers) {
         Ok(context) => context,
         Err(refusal) => return refusal,
@@ -121,10 +121,10 @@ pub(super) async fn get(
     State(edge): State<Shared>,
     service: Option<Path<String>>,
     query: RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
-    match enter(&edge, service, query, &headers) {
-        Ok(context) => legacy::stream(edge, context, &headers).await,
+    match enter(&edge, service, query, request.headers()) {
+        Ok(context) => legacy::stream(edge, context, request.headers()).await,
         Err(refusal) => refusal,
     }
 }
@@ -134,10 +134,10 @@ pub(super) async fn delete(
     State(edge): State<Shared>,
     service: Option<Path<String>>,
     query: RawQuery,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
-    match enter(&edge, service, query, &headers) {
-        Ok(context) => legacy::end(&edge, &context, &headers).await,
+    match enter(&edge, service, query, request.headers()) {
+        Ok(context) => legacy::end(&edge, &context, request.headers()).await,
         Err(refusal) => refusal,
     }
 }

@@ -55,8 +55,8 @@ pub(super) async fn answer(
         let outcome = engine.call(&request, context).await;
         outcome.map(|outcome| match outcome {
             Outcome::Complete(result) => result,
-            Outcome::InputRequired { result, .. } => engine.encode(Revision::V2026_07_28, "input_required", result),
-            Outcome::Task(result) => engine.encode(Revision::V2026_07_28, "task", result),
+            Outcome::InputRequired { result, .. } => engine.encode(Revision::V2026_07_28, "input_required", &result),
+            Outcome::Task(result) => engine.encode(Revision::V2026_07_28, "task", &result),
         })
     });
     let mut outcome = match poll!(&mut run) {
