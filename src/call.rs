@@ -23,6 +23,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 pub struct Context {
     /// Who calls.
     pub caller: Arc<Caller>,
+    /// When the credentials end that the call came with; a stream does not outlive them.
+    pub until: Option<jiff::Timestamp>,
     /// What part of the catalogue it asked for.
     pub scope: Arc<Scope>,
     /// When the answer is no longer of use.
@@ -49,6 +51,7 @@ impl Context {
     pub fn detached(caller: Arc<Caller>, timeout: Duration) -> Self {
         Self {
             caller,
+            until: None,
             scope: Arc::default(),
             deadline: Instant::now() + timeout,
             now: jiff::Timestamp::now(),
@@ -65,6 +68,20 @@ impl Context {
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits until the credentials end that the call came with.
+    pub async fn expired(&self) {
+        let Some(until) = self.until else { return std::future::pending().await };
+        loop {
+            let left = until.duration_since(jiff::Timestamp::now());
+            let Ok(left) = Duration::try_from(left) else { return };
+            if left.is_zero() {
+                return;
+            }
+            // The clock that credentials go by may be set.
+            tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        }
     }
 
     /// The client's answer to `request` under `key`, an object; anything else is no answer.

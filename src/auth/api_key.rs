@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::Recognised;
 use crate::caller::{Caller, Effect};
 use crate::secrets::{hex, random_token};
 
@@ -90,11 +91,12 @@ impl Keys {
 
     /// Whose key this is. The hash is looked up, not the key, and compared in constant time: neither tells how much of a
     /// guess was right.
-    pub(super) fn caller(&self, key: &str, now: Timestamp) -> Option<Arc<Caller>> {
+    pub(super) fn caller(&self, key: &str, now: Timestamp) -> Option<Recognised> {
         // The hash of a word that somebody chose could be guessed from; only keys made here have enough randomness.
         let hash = key.starts_with(PREFIX).then(|| hash(key))?;
         let known = self.by_start.get(&start(&hash))?.iter().find(|known| known.hash.ct_eq(&hash).into())?;
-        known.expires.is_none_or(|end| now < end).then(|| known.caller.clone())
+        let recognised = || Recognised { caller: known.caller.clone(), until: known.expires };
+        known.expires.is_none_or(|end| now < end).then(recognised)
     }
 }
 
@@ -127,7 +129,7 @@ mod tests {
         let new = ApiKey::create("ann".into(), Effect::Write, Some(end));
         assert!(!format!("{:?}", new.kept).contains(&new.key));
         let keys = Keys::new(&[new.kept]).unwrap();
-        let at = |text: &str| keys.caller(&new.key, text.parse().unwrap()).map(|caller| caller.subject.clone());
+        let at = |text: &str| keys.caller(&new.key, text.parse().unwrap()).map(|known| known.caller.subject.clone());
         assert_eq!(at("2026-01-01T23:59:59Z"), Some("ann".into()));
         assert_eq!(at("2026-01-02T00:00:00Z"), None);
         assert!(keys.caller("cnm_other", end).is_none());

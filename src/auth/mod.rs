@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use api_key::{ApiKey, NewKey};
@@ -19,6 +20,15 @@ use crate::error::{Error, Result};
 pub struct Config {
     /// API keys, as `cloud-native-mcp keys create` prints them: only the hash of each is kept.
     pub api_keys: Vec<ApiKey>,
+}
+
+/// A caller, and how long it is one.
+#[derive(Clone, Debug)]
+pub struct Recognised {
+    /// Who it is.
+    pub caller: Arc<Caller>,
+    /// When its credentials end; never when absent.
+    pub until: Option<Timestamp>,
 }
 
 /// Recognises callers.
@@ -50,9 +60,9 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] when there are none, or they are not right.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Arc<Caller>> {
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Recognised> {
         if let Some(caller) = &self.anonymous {
-            return Ok(caller.clone());
+            return Ok(Recognised { caller: caller.clone(), until: None });
         }
         let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
@@ -65,7 +75,7 @@ impl Authenticator {
             ));
         };
         self.keys
-            .caller(key, jiff::Timestamp::now())
+            .caller(key, Timestamp::now())
             .ok_or_else(|| Error::Unauthenticated("this API key is not valid: unknown, or expired".into()))
     }
 }

@@ -61,6 +61,32 @@ impl Frame {
     }
 }
 
+/// Where the frames of one stream go.
+#[derive(Clone, Debug)]
+pub(super) struct Frames {
+    sender: mpsc::Sender<Frame>,
+    patience: Duration,
+}
+
+/// A way for the frames of one stream, to a client that may take `patience` to take each.
+pub(super) fn frames(patience: Duration) -> (Frames, mpsc::Receiver<Frame>) {
+    let (sender, receiver) = mpsc::channel(16);
+    (Frames { sender, patience }, receiver)
+}
+
+impl Frames {
+    /// Sends a frame, and says whether the client is still there. One that stopped reading is not: whoever waits for it
+    /// would wait for ever.
+    pub(super) async fn send(&self, frame: Frame) -> bool {
+        self.sender.send_timeout(frame, self.patience).await.is_ok()
+    }
+
+    /// Waits until the client is gone.
+    pub(super) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+}
+
 /// A stream that sends frames until their sender is dropped. `kind` names it in the metrics.
 pub(super) fn response(frames: mpsc::Receiver<Frame>, kind: &'static str) -> Response {
     let open = Open::new(kind);

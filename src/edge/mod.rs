@@ -1,6 +1,8 @@
 //! HTTP in, HTTP out; and standard input and output.
 
+mod connection;
 mod events;
+mod lingering;
 mod origin;
 mod probes;
 mod reply;
@@ -9,6 +11,7 @@ mod sse;
 mod stdio;
 mod streamable;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,9 +31,8 @@ pub use events::Frame;
 pub use server::Server;
 pub use stdio::serve as serve_stdio;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Recognised};
 use crate::call::{Context, Outbox, Scope, Trace};
-use crate::caller::Caller;
 use crate::error::Error;
 use crate::mcp::{Engine, Fault, envelope, is_plain, is_traceparent};
 use crate::secrets::Signer;
@@ -93,12 +95,13 @@ type Shared = Arc<Edge>;
 
 impl Edge {
     /// The circumstances of a request.
-    fn context(&self, caller: Arc<Caller>, scope: Arc<Scope>, headers: &HeaderMap) -> Context {
+    fn context(&self, recognised: Recognised, scope: Arc<Scope>, headers: &HeaderMap) -> Context {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let parent = header("traceparent").filter(|parent| is_traceparent(parent));
         let state = header("tracestate").filter(|state| parent.is_some() && is_plain(state));
         Context {
-            caller,
+            caller: recognised.caller,
+            until: recognised.until,
             scope,
             deadline: Instant::now() + LONGEST_CALL,
             now: jiff::Timestamp::now(),
@@ -121,9 +124,20 @@ impl Edge {
                 let fault = Fault::invalid_request(format!("the body is larger than {limit} bytes"));
                 Err(reply::json(StatusCode::PAYLOAD_TOO_LARGE, envelope::error(None, &fault)))
             }
-            Ok(Err(_)) => Err(reply::empty(StatusCode::BAD_REQUEST)),
-            Err(_) => Err(reply::empty(StatusCode::REQUEST_TIMEOUT)),
+            Ok(Err(_)) => {
+                let fault = Fault::invalid_request("the body broke off, or is not framed as its headers say");
+                Err(reply::json(StatusCode::BAD_REQUEST, envelope::error(None, &fault)))
+            }
+            Err(_) => {
+                let fault = Fault::invalid_request(format!("the body was not there within {} s", deadline.as_secs()));
+                Err(reply::json(StatusCode::REQUEST_TIMEOUT, envelope::error(None, &fault)))
+            }
         }
+    }
+
+    /// How long a client may take to take what is sent to it.
+    fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.config.body_timeout_seconds)
     }
 }
 
@@ -194,10 +208,11 @@ async fn handle(edge: &Edge, rules: &origin::Rules, router: Router, request: Req
     // Probes come from wherever the platform asks; everything else must mean this server, before it costs anything.
     let probe = matches!(route, "/livez" | "/readyz");
     let checked = if probe { Ok(()) } else { rules.check(request.headers(), request.uri()) };
+    let checked = checked.and_then(|()| origin::check_framing(request.headers()));
     let mut response = match checked {
-        Err(reason) => {
-            let body = envelope::error(None, &Fault::invalid_request(reason));
-            reply::json(StatusCode::FORBIDDEN, body)
+        Err(refusal) => {
+            let body = envelope::error(None, &Fault::invalid_request(refusal.reason));
+            reply::json(refusal.status, body)
         }
         Ok(()) if request.method() == Method::OPTIONS && origin.is_some() => {
             let mut response = reply::empty(StatusCode::NO_CONTENT);
@@ -245,11 +260,11 @@ fn scope(
         return Err("there is no such service here, or nothing of it is configured; /mcp has all that is");
     }
     let in_query = query.into_iter().flat_map(|query| url::form_urlencoded::parse(query.as_bytes()));
-    let toolsets = in_query.filter(|(name, _)| name == "toolsets").map(|(_, value)| value.into_owned()).next();
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let toolsets = toolsets.or_else(|| header("x-mcp-toolsets").map(str::to_owned)).map(|names| {
-        let mut names: Vec<String> =
-            names.split(',').map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()).collect();
+    let in_query: Vec<_> = in_query.filter(|(name, _)| name == "toolsets").map(|(_, names)| names).collect();
+    let given = if in_query.is_empty() { every(headers, "x-mcp-toolsets").collect() } else { in_query };
+    let toolsets = (!given.is_empty()).then(|| {
+        let names = given.iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_lowercase());
+        let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
         names.sort();
         names.dedup();
         names
@@ -263,8 +278,19 @@ fn scope(
         return Err("none of these toolsets is there; a toolset is a service, a topic such as `prometheus/query`, \
                     `default` or `all`");
     }
-    let readonly = header("x-mcp-readonly").is_some_and(|value| !matches!(value.trim(), "" | "0" | "false"));
+    let readonly = every(headers, "x-mcp-readonly").any(|values| values.split(',').any(is_true));
     Ok(Arc::new(Scope { service: service.map(str::to_owned), toolsets, readonly }))
+}
+
+/// Every value of a header, which may come several times.
+fn every<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    headers.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
+}
+
+/// Whether a value means yes; what is not known to mean no does.
+fn is_true(value: &str) -> bool {
+    let value = value.trim();
+    !["", "0", "false"].iter().any(|no| value.eq_ignore_ascii_case(no))
 }
 
 /// What every endpoint of the protocol begins with: who calls, and what part of the catalogue is meant.
@@ -274,11 +300,11 @@ fn enter(
     RawQuery(query): RawQuery,
     headers: &HeaderMap,
 ) -> Result<Context, Response> {
-    let caller = edge.authenticator.caller(headers).map_err(reply::error)?;
+    let recognised = edge.authenticator.caller(headers).map_err(reply::error)?;
     let service = service.as_ref().map(|Path(service)| service.as_str());
     let scope = scope(edge, service, query.as_deref(), headers)
         .map_err(|message| reply::error(Error::NotFound(message.into())))?;
-    Ok(edge.context(caller, scope, headers))
+    Ok(edge.context(recognised, scope, headers))
 }
 
 /// Whether the body says that it is JSON.

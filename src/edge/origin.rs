@@ -2,11 +2,28 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    HOST, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use url::Url;
+
+/// Why a request may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) reason: &'static str,
+}
+
+impl Refusal {
+    fn forbidden(reason: &'static str) -> Self {
+        Self { status: StatusCode::FORBIDDEN, reason }
+    }
+
+    fn malformed(reason: &'static str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, reason }
+    }
+}
 
 /// Which hosts and origins are let in.
 #[derive(Clone, Debug)]
@@ -24,18 +41,36 @@ impl Rules {
     }
 
     /// Whether a request may come in; else why not.
-    pub(super) fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), &'static str> {
-        let host = headers.get(HOST).map_or_else(|| uri.host(), |host| host.to_str().ok());
-        if let Some(hosts) = &self.hosts {
-            let name = host.map(name_of).ok_or("the request names no host")?;
-            if !is_loopback(&name) && !hosts.contains(&name) {
-                return Err("this server is not known under that host name; an operator can add it to `server.hosts`");
+    pub(super) fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
+        let mut given = headers.get_all(HOST).iter();
+        let header = given.next();
+        if given.next().is_some() {
+            return Err(Refusal::malformed("the request names two hosts: send one `Host` header"));
+        }
+        // HTTP/2, and requests as a proxy gets them, name the host in the target; where both do, both count.
+        let in_target = uri.authority().map(|authority| Some(authority.as_str()));
+        let named = header.map(|host| host.to_str().ok()).into_iter().chain(in_target);
+        let mut named_one = false;
+        for host in named {
+            let Some(name) = host.and_then(name_of) else {
+                return Err(Refusal::malformed("the host of the request is not a name or address with a port"));
+            };
+            named_one = true;
+            if self.hosts.as_ref().is_some_and(|hosts| !is_loopback(&name) && !hosts.contains(&name)) {
+                return Err(Refusal::forbidden(
+                    "this server is not known under that host name; an operator can add it to `server.hosts`",
+                ));
             }
+        }
+        if self.hosts.is_some() && !named_one {
+            return Err(Refusal::malformed("the request names no host: send a `Host` header"));
         }
         match headers.get(ORIGIN) {
             None => Ok(()),
             Some(origin) if self.is_known(origin) => Ok(()),
-            Some(_) => Err("pages of that origin may not use this server; an operator can add it to `server.origins`"),
+            Some(_) => Err(Refusal::forbidden(
+                "pages of that origin may not use this server; an operator can add it to `server.origins`",
+            )),
         }
     }
 
@@ -48,6 +83,15 @@ impl Rules {
         let local = Url::parse(&origin).ok().and_then(|url| url.host_str().map(str::to_owned));
         self.hosts.is_some() && local.is_some_and(|host| is_loopback(host.trim_matches(['[', ']'])))
     }
+}
+
+/// Refuses a request that says twice, in two ways, where its body ends: a proxy before this server may have believed the
+/// other one (RFC 9112 §6.3).
+pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err(Refusal::malformed("the request has both `Content-Length` and `Transfer-Encoding`: send one"));
+    }
+    Ok(())
 }
 
 /// Adds what every answer carries.
@@ -76,13 +120,24 @@ pub(super) fn preflight(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
 }
 
-/// The name in a `Host` header, without port and brackets.
-fn name_of(host: &str) -> String {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+/// The name in a `Host` header, without port and brackets; none where it is no host (RFC 9110 §7.2).
+fn name_of(host: &str) -> Option<String> {
+    let (name, port) = if let Some(rest) = host.strip_prefix('[') {
+        let (name, port) = rest.split_once(']')?;
+        name.parse::<std::net::Ipv6Addr>().ok()?;
+        (name, port)
+    } else {
+        let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        if name.is_empty() || !name.bytes().all(plain) {
+            return None;
+        }
+        (name, port)
     };
-    name.trim_end_matches('.').to_lowercase()
+    let port_fits =
+        |port: &str| port.is_empty() || port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let fits = port.is_empty() || port.strip_prefix(':').is_some_and(port_fits);
+    fits.then(|| name.strip_suffix('.').unwrap_or(name).to_lowercase())
 }
 
 fn is_loopback(name: &str) -> bool {
@@ -111,6 +166,12 @@ mod tests {
             ("[::1]:8080", Some("http://[::1]:3000"), true),
             ("127.0.0.1", Some("https://OK.example/"), true),
             ("evil.example", None, false),
+            ("[::1].evil.example", None, false),
+            ("[::1", None, false),
+            ("localhost:80:80", None, false),
+            ("localhost:99999", None, false),
+            ("localhost@evil.example", None, false),
+            ("", None, false),
             ("127.0.0.1.evil.example", None, false),
             ("127.0.0.1", Some("http://evil.example"), false),
             ("127.0.0.1", Some("http://localhost.evil.example"), false),

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::error::Error;
 use crate::mcp::envelope::{self, Id};
-use crate::mcp::{Fault, Revision};
+use crate::mcp::{Engine, Fault, Outcome, Revision};
 
 /// A JSON body.
 pub(super) fn json(status: StatusCode, body: Bytes) -> Response {
@@ -40,6 +40,15 @@ pub(super) fn fault(id: Option<&Id>, fault: &Fault, revision: Revision) -> Respo
         status => status,
     };
     json(status, envelope::error(id, fault))
+}
+
+/// The result of a request of 2026-07-28.
+pub(super) fn result(engine: &Engine, outcome: Outcome) -> Bytes {
+    match outcome {
+        Outcome::Complete(result) => result,
+        Outcome::InputRequired { result, .. } => engine.encode(Revision::V2026_07_28, "input_required", &result),
+        Outcome::Task(result) => engine.encode(Revision::V2026_07_28, "task", &result),
+    }
 }
 
 /// A failure before there was a message.

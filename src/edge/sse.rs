@@ -27,18 +27,18 @@ pub(super) async fn open(
         Ok(context) => context,
         Err(refusal) => return refusal,
     };
-    match begin(edge, &context, uri.path(), uri.query()).await {
+    match begin(edge, context, uri.path(), uri.query()).await {
         Ok(response) => response,
         Err(error) => reply::error(error),
     }
 }
 
-async fn begin(edge: Shared, context: &Context, path: &str, query: Option<&str>) -> Result<Response> {
+async fn begin(edge: Shared, context: Context, path: &str, query: Option<&str>) -> Result<Response> {
     let session = edge.sessions.reserve(&context.caller).await?;
     let mut messages = edge.sessions.outbound(&session.id).await?;
     let mut signals = edge.sessions.signals(&session.id).await?;
     let mut listener = edge.engine.changes().listen().await?;
-    let (frames, receiver) = mpsc::channel(16);
+    let (frames, receiver) = events::frames(edge.write_timeout());
     let endpoint = if path == "/sse" { "/messages".to_owned() } else { format!("{path}/message") };
     // What narrows the stream narrows what is posted beside it.
     let toolsets: String = query
@@ -49,12 +49,13 @@ async fn begin(edge: Shared, context: &Context, path: &str, query: Option<&str>)
             ["&toolsets=".to_owned(), url::form_urlencoded::byte_serialize(names.as_bytes()).collect()]
         })
         .collect();
-    let caller = context.caller.clone();
     tokio::spawn(async move {
         let data = format!("{endpoint}?sessionId={}{toolsets}", session.id).into();
-        let mut open = frames.send(Frame { event: Some("endpoint"), data, ..Frame::default() }).await.is_ok();
+        let mut open = frames.send(Frame { event: Some("endpoint"), data, ..Frame::default() }).await;
         let mut wanted = Wanted::lists_and([]);
         let mut touch = tokio::time::interval(std::time::Duration::from_secs(600));
+        let expired = context.expired();
+        tokio::pin!(expired);
         while open {
             let message = tokio::select! {
                 message = messages.next() => message,
@@ -67,7 +68,7 @@ async fn begin(edge: Shared, context: &Context, path: &str, query: Option<&str>)
                 },
                 signal = signals.next() => match signal {
                     Some(Signal::Resubscribed) => {
-                        if let Ok(Some(session)) = edge.sessions.find(&session.id, &caller).await {
+                        if let Ok(Some(session)) = edge.sessions.find(&session.id, &context.caller).await {
                             wanted = Wanted::lists_and(session.subscriptions);
                         }
                         continue;
@@ -77,16 +78,17 @@ async fn begin(edge: Shared, context: &Context, path: &str, query: Option<&str>)
                 },
                 _ = touch.tick() => {
                     // Whoever holds the stream keeps the session alive.
-                    let _ = edge.sessions.find(&session.id, &caller).await;
+                    let _ = edge.sessions.find(&session.id, &context.caller).await;
                     continue;
                 }
                 () = frames.closed() => None,
+                () = &mut expired => None,
                 () = edge.draining.cancelled() => None,
             };
             open = match message {
                 // Somebody only wants to know whether the stream is open.
                 Some(message) if message.is_empty() => true,
-                Some(message) => frames.send(Frame { event: Some("message"), ..Frame::message(message) }).await.is_ok(),
+                Some(message) => frames.send(Frame { event: Some("message"), ..Frame::message(message) }).await,
                 None => false,
             };
         }
@@ -175,7 +177,7 @@ async fn answer(edge: &Shared, session: &Session, id: &Id, method: &str, params:
         }
     };
     if method == "initialize" {
-        let answer = match edge.sessions.begin_in(&session.id, params, &context.caller).await {
+        let answer = match edge.sessions.begin_in(session, params, &context.caller).await {
             Ok(result) => envelope::result(id, result.to_string().as_bytes()),
             Err(fault) => envelope::error(Some(id), &fault),
         };

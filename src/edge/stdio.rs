@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,13 +11,16 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::{Edge, Shared};
+use super::{Edge, Shared, reply};
+use crate::auth::Recognised;
 use crate::call::{Context, Event, Outbox, Scope};
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::mcp::envelope::{self, Envelope, Id, Message};
-use crate::mcp::{Fault, Outcome, Request, RequestMeta, Revision, Wanted};
-use crate::session::{Outgoing, Session, Signal};
+use crate::mcp::{Fault, Request, RequestMeta, Revision, Wanted};
+use crate::session::{MOST_RUNNING, Outgoing, Session, Signal};
 
 /// Requests that are being answered, with what cancels them.
 type Running = Arc<Mutex<HashMap<Id, CancellationToken>>>;
@@ -30,6 +34,8 @@ struct Conversation {
     /// The session of a client that began with `initialize`.
     session: Option<Session>,
     running: Running,
+    /// What answers them.
+    answers: TaskTracker,
 }
 
 /// Serves a client until its input ends.
@@ -52,15 +58,24 @@ pub async fn serve(
         Ok::<_, std::io::Error>(())
     });
     let most = edge.config.most_body_bytes;
-    let mut conversation =
-        Conversation { edge, caller: Arc::new(caller), lines, session: None, running: Arc::default() };
+    let mut conversation = Conversation {
+        edge,
+        caller: Arc::new(caller),
+        lines,
+        session: None,
+        running: Arc::default(),
+        answers: TaskTracker::new(),
+    };
     let mut reader = BufReader::new(input);
     let mut line = Vec::new();
     loop {
         line.clear();
         let read = tokio::select! {
             read = read_line(&mut reader, &mut line, most) => read?,
-            () = conversation.edge.draining.cancelled() => break,
+            () = conversation.edge.draining.cancelled() => {
+                conversation.finish().await;
+                break;
+            }
         };
         match read {
             Line::End => break,
@@ -116,7 +131,8 @@ impl Conversation {
     }
 
     fn context(&self) -> Context {
-        self.edge.context(self.caller.clone(), Arc::new(Scope::default()), &HeaderMap::new())
+        let recognised = Recognised { caller: self.caller.clone(), until: None };
+        self.edge.context(recognised, Arc::new(Scope::default()), &HeaderMap::new())
     }
 
     async fn take(&mut self, line: Bytes) {
@@ -173,8 +189,10 @@ impl Conversation {
     async fn answer(&mut self, id: Id, method: String, params: Bytes) {
         let meta = RequestMeta::read(&params);
         let modern = meta.as_ref().is_some_and(RequestMeta::is_modern) || method == "server/discover";
-        let cancelled = CancellationToken::new();
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), cancelled.clone());
+        let cancelled = match self.begin(&id) {
+            Ok(cancelled) => cancelled,
+            Err(fault) => return self.send(envelope::error(Some(&id), &fault)).await,
+        };
         let (edge, lines, running) = (self.edge.clone(), self.lines.clone(), self.running.clone());
         let mut context = self.context();
         context.cancelled = cancelled;
@@ -194,7 +212,7 @@ impl Conversation {
                 return self.send(envelope::error(Some(&id), &fault)).await;
             }
         };
-        tokio::spawn(async move {
+        self.answers.spawn(async move {
             let answer = match session {
                 Some(session) => in_session(&edge, &session, &id, &method, &params, context, &lines).await,
                 None => alone(&edge, &id, method, params, meta.unwrap_or_default(), context, &lines).await,
@@ -206,6 +224,20 @@ impl Conversation {
         });
     }
 
+    /// Notes a request, and returns what cancels it.
+    fn begin(&self, id: &Id) -> Result<CancellationToken, Fault> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.contains_key(id) {
+            return Err(Fault::invalid_request("a request with this id is still running: give each its own"));
+        }
+        if running.len() >= MOST_RUNNING {
+            return Err(Error::TooManyCalls { retry_after: Duration::from_secs(1) }.into());
+        }
+        let cancelled = CancellationToken::new();
+        running.insert(id.clone(), cancelled.clone());
+        Ok(cancelled)
+    }
+
     async fn notify(&self, method: &str, params: &Bytes) {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -215,8 +247,8 @@ impl Conversation {
         if method == "notifications/cancelled"
             && let Ok(Cancelled { request_id }) = serde_json::from_slice(params)
         {
-            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&request_id);
-            if let Some(cancelled) = running {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(cancelled) = running.get(&request_id) {
                 cancelled.cancel();
             }
         }
@@ -224,6 +256,15 @@ impl Conversation {
             && let Err(error) = self.edge.sessions.take_notification(session, method, params).await
         {
             tracing::warn!(%error, "a notification of the client is lost");
+        }
+    }
+
+    /// Lets running calls finish, for a while.
+    async fn finish(&self) {
+        self.answers.close();
+        let grace = Duration::from_secs(self.edge.config.drain_seconds);
+        if tokio::time::timeout(grace, self.answers.wait()).await.is_err() {
+            tracing::warn!(grace_seconds = grace.as_secs(), "calls were cut off: they took longer than the grace");
         }
     }
 
@@ -334,11 +375,7 @@ async fn alone(
         pass_on(event, lines).await;
     }
     Some(match outcome {
-        Ok(Outcome::Complete(result)) => envelope::result(id, &result),
-        Ok(Outcome::InputRequired { result, .. }) => {
-            envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "input_required", &result))
-        }
-        Ok(Outcome::Task(result)) => envelope::result(id, &edge.engine.encode(Revision::V2026_07_28, "task", &result)),
+        Ok(outcome) => envelope::result(id, &reply::result(&edge.engine, outcome)),
         Err(fault) => envelope::error(Some(id), &fault),
     })
 }
@@ -349,6 +386,7 @@ async fn pass_on(event: Event, lines: &mpsc::Sender<Bytes>) {
     }
 }
 
+/// `subscriptions/listen`: changes, until the client withdraws it or the server ends, which is its result.
 async fn listen(
     edge: &Shared,
     id: &Id,
@@ -365,8 +403,12 @@ async fn listen(
     let _ = lines.send(first).await;
     loop {
         let change = tokio::select! {
-            change = listener.next() => change?,
+            change = listener.next() => change,
+            () = edge.draining.cancelled() => None,
             () = context.cancelled.cancelled() => return None,
+        };
+        let Some(change) = change else {
+            return Some(envelope::result(id, &edge.engine.end_of_listening(&marker)));
         };
         if wanted.includes(&change)
             && let Some((method, params)) = edge.engine.marked(&change, &marker, context).await

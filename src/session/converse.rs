@@ -50,6 +50,10 @@ impl Sessions {
             Ok(()) => envelope::result(id, b"{}"),
             Err(fault) => envelope::error(Some(id), &fault),
         };
+        let _place = match self.running.begin(&session.id) {
+            Ok(place) => place,
+            Err(error) => return Some(envelope::error(Some(id), &error.into())),
+        };
         Some(match method {
             "ping" => done(Ok(())),
             "logging/setLevel" if self.engine.capabilities(session.revision).contains_key("logging") => {

@@ -5,6 +5,7 @@
 
 mod bus;
 mod converse;
+mod running;
 mod streams;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use bus::{Signal, Signals};
 pub use converse::{Outgoing, Sink};
+pub use running::MOST_RUNNING;
 pub use streams::{Entry, Follower, GET_STREAM, Streams};
 
 use crate::call::{Client, Context, LogLevel};
@@ -59,6 +61,7 @@ pub struct Session {
 pub struct Sessions {
     store: Shared,
     engine: Arc<Engine>,
+    running: Arc<running::Running>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +76,7 @@ impl Sessions {
     /// Sessions in this store, over this engine.
     #[must_use]
     pub fn new(store: Shared, engine: Arc<Engine>) -> Self {
-        Self { store, engine }
+        Self { store, engine, running: Arc::default() }
     }
 
     /// Begins a session: the record, and the result of `initialize`.
@@ -82,7 +85,7 @@ impl Sessions {
     /// -32602 for parameters that are no `InitializeRequestParams`; a failure of the store.
     pub async fn begin(&self, params: &Bytes, caller: &Caller) -> Result<(Session, Value), Fault> {
         let session = Self::negotiate(params, caller)?;
-        self.store.put(&key(&session.id), encode(&session), LIFETIME, Condition::Absent).await?;
+        self.store.put(&key(&session.id, &session.owner), encode(&session), LIFETIME, Condition::Absent).await?;
         let result = self.engine.initialize(session.revision);
         Ok((session, result))
     }
@@ -90,11 +93,15 @@ impl Sessions {
     /// Begins again in a session that exists already, as the two-endpoint transport does.
     ///
     /// # Errors
-    /// As [`Sessions::begin`].
-    pub async fn begin_in(&self, id: &str, params: &Bytes, caller: &Caller) -> Result<Value, Fault> {
-        let session = Session { id: id.to_owned(), ..Self::negotiate(params, caller)? };
-        self.store.put(&key(id), encode(&session), LIFETIME, Condition::Always).await?;
-        Ok(self.engine.initialize(session.revision))
+    /// As [`Sessions::begin`]; -32600 where the session ended meanwhile.
+    pub async fn begin_in(&self, session: &Session, params: &Bytes, caller: &Caller) -> Result<Value, Fault> {
+        let begun = Self::negotiate(params, caller)?;
+        let revision = begun.revision;
+        // What is over stays over: its stream is gone, and nobody would end it again.
+        if !self.change(session, |record| *record = begun.clone()).await? {
+            return Err(Fault::invalid_request("the session is over: open the stream again"));
+        }
+        Ok(self.engine.initialize(revision))
     }
 
     /// A session before its `initialize`, for the transport whose stream comes first.
@@ -103,7 +110,7 @@ impl Sessions {
     /// Those of the store.
     pub async fn reserve(&self, caller: &Caller) -> Result<Session> {
         let session = Session::new(caller, Revision::V2024_11_05, Map::new());
-        self.store.put(&key(&session.id), encode(&session), LIFETIME, Condition::Absent).await?;
+        self.store.put(&key(&session.id, &session.owner), encode(&session), LIFETIME, Condition::Absent).await?;
         Ok(session)
     }
 
@@ -122,12 +129,12 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub async fn find(&self, id: &str, caller: &Caller) -> Result<Option<Session>> {
-        let Some(bytes) = self.store.get(&key(id)).await? else { return Ok(None) };
+        let Some(bytes) = self.store.get(&key(id, &caller.identity())).await? else { return Ok(None) };
         let session = Session { id: id.to_owned(), ..decode(&bytes)? };
         if session.owner != caller.identity() {
             return Ok(None);
         }
-        self.store.touch(&key(id), LIFETIME).await?;
+        self.store.touch(&key(id, &caller.identity()), LIFETIME).await?;
         Ok(Some(session))
     }
 
@@ -136,7 +143,7 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub async fn end(&self, session: &Session) -> Result<()> {
-        self.store.remove(&key(&session.id)).await?;
+        self.store.remove(&key(&session.id, &session.owner)).await?;
         self.signal(&session.id, &Signal::Ended).await?;
         Ok(())
     }
@@ -171,14 +178,14 @@ impl Sessions {
         Ok(())
     }
 
-    /// Changes the record; what changes at the same time elsewhere is not lost.
-    async fn change(&self, session: &Session, change: impl Fn(&mut Session)) -> Result<()> {
+    /// Changes the record, and says whether there is one; what changes at the same time elsewhere is not lost.
+    async fn change(&self, session: &Session, change: impl Fn(&mut Session)) -> Result<bool> {
         loop {
-            let Some(old) = self.store.get(&key(&session.id)).await? else { return Ok(()) };
+            let Some(old) = self.store.get(&key(&session.id, &session.owner)).await? else { return Ok(false) };
             let mut record = decode(&old)?;
             change(&mut record);
-            if self.store.put(&key(&session.id), encode(&record), LIFETIME, Condition::Is(old)).await? {
-                return Ok(());
+            if self.store.put(&key(&session.id, &session.owner), encode(&record), LIFETIME, Condition::Is(old)).await? {
+                return Ok(true);
             }
         }
     }
@@ -190,7 +197,8 @@ impl Sessions {
         }
         let Params { level } = serde_json::from_slice(params)
             .map_err(|error| Fault::invalid_params(format!("params: {error}; `level` is one of RFC 5424")))?;
-        Ok(self.change(session, |record| record.log_level = Some(level)).await?)
+        self.change(session, |record| record.log_level = Some(level)).await?;
+        Ok(())
     }
 
     async fn subscribe(&self, session: &Session, params: &Bytes, on: bool) -> Result<(), Fault> {
@@ -247,8 +255,9 @@ impl Session {
     }
 }
 
-fn key(id: &str) -> String {
-    format!("session:{{{id}}}")
+/// The owner is part of it: another's session is not there, and a store can see how much of it is whose.
+fn key(id: &str, owner: &str) -> String {
+    format!("session:{{{id}}}:{owner}")
 }
 
 fn encode(session: &Session) -> Bytes {

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// Messages that may wait for one listener before it is cut off.
 const BACKLOG: usize = 256;
 
+/// The sessions of one owner may take one of so many parts of all room.
+const OWNERS_PART: usize = 4;
+
 /// How often expired keys are swept, at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,8 @@ struct Keys {
     /// Keys by when they expire, so that a sweep touches only those.
     expiries: BTreeMap<(Instant, u64), String>,
     bytes: usize,
+    /// How many of them the sessions of each owner take.
+    by_owner: HashMap<String, usize>,
     serial: u64,
     swept: Instant,
 }
@@ -84,8 +89,14 @@ impl Memory {
     /// An empty store that refuses new values above `most_bytes`.
     #[must_use]
     pub fn new(most_bytes: usize) -> Self {
-        let keys =
-            Keys { entries: HashMap::new(), expiries: BTreeMap::new(), bytes: 0, serial: 0, swept: Instant::now() };
+        let keys = Keys {
+            entries: HashMap::new(),
+            expiries: BTreeMap::new(),
+            bytes: 0,
+            by_owner: HashMap::new(),
+            serial: 0,
+            swept: Instant::now(),
+        };
         let channels = Channels { listeners: HashMap::new(), swept: Instant::now() };
         Self { most_bytes, keys: Mutex::new(keys), channels: Mutex::new(channels) }
     }
@@ -101,6 +112,11 @@ impl Memory {
 /// What a key costs besides its content: its name, twice, and the nodes of two maps.
 fn overhead(key: &str) -> usize {
     2 * key.len() + 160
+}
+
+/// Whose session a key is of.
+fn owner(key: &str) -> Option<&str> {
+    Some(key.strip_prefix("session:{")?.split_once("}:")?.1)
 }
 
 fn full() -> Error {
@@ -130,7 +146,16 @@ impl Keys {
     fn remove(&mut self, key: &str) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.expiries.remove(&entry.expires);
-        self.bytes = self.bytes.saturating_sub(entry.content.bytes() + overhead(key));
+        let bytes = entry.content.bytes() + overhead(key);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(owner) = owner(key)
+            && let Some(share) = self.by_owner.get_mut(owner)
+        {
+            *share = share.saturating_sub(bytes);
+            if *share == 0 {
+                self.by_owner.remove(owner);
+            }
+        }
         Some(entry)
     }
 
@@ -144,7 +169,18 @@ impl Keys {
         if bytes > freed && self.bytes - freed + bytes > most_bytes {
             return Err(full());
         }
+        if let Some(owner) = owner(key) {
+            let share = self.by_owner.get(owner).copied().unwrap_or_default();
+            if bytes > freed && share - freed + bytes > most_bytes / OWNERS_PART {
+                return Err(Error::Unavailable(
+                    "the sessions of this caller take all the room that one caller may have: end some".into(),
+                ));
+            }
+        }
         self.remove(key);
+        if let Some(owner) = owner(key) {
+            *self.by_owner.entry(owner.to_owned()).or_default() += bytes;
+        }
         self.serial += 1;
         let expires = (Instant::now() + ttl, self.serial);
         self.bytes += bytes;
@@ -286,6 +322,20 @@ mod tests {
         assert!(store.append("log", large, 9, MINUTE).await.is_err());
         assert_eq!(store.get("k").await.unwrap(), Some("old".into()));
         assert_eq!(store.read("log", 0).await.unwrap().unwrap(), [(1, "a".into())]);
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_one_caller_leave_room_for_those_of_others() {
+        let store = Memory::new(4000);
+        let put = async |key: &str| store.put(key, "record".into(), MINUTE, Condition::Absent).await;
+        let mut begun = 0;
+        while put(&format!("session:{{{begun}}}:ann")).await.is_ok() {
+            begun += 1;
+        }
+        assert!((2..6).contains(&begun), "{begun}");
+        assert!(put("session:{b}:bob").await.unwrap());
+        assert!(store.remove("session:{0}:ann").await.unwrap());
+        assert!(put("session:{c}:ann").await.unwrap());
     }
 
     #[tokio::test]

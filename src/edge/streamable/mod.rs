@@ -124,7 +124,7 @@ pub(super) async fn get(
     request: Request,
 ) -> Response {
     match enter(&edge, service, query, request.headers()) {
-        Ok(context) => legacy::stream(edge, context, request.headers()).await,
+        Ok(context) => legacy::open(edge, context, request.headers()).await,
         Err(refusal) => refusal,
     }
 }

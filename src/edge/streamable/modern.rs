@@ -11,12 +11,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::super::events::{self, Frame};
-use super::super::{Shared, reply};
+use super::super::events::{self, Frame, Frames};
+use super::super::{Edge, Shared, reply};
 use super::{Accepts, header};
 use crate::call::{Context, Event, Outbox};
 use crate::mcp::envelope::{self, Id};
-use crate::mcp::{Fault, Outcome, Request, RequestMeta, Revision};
+use crate::mcp::{Fault, Request, RequestMeta, Revision};
 
 /// After so long without an answer a stream is opened, so that comments can keep the connection alive.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,11 +53,7 @@ pub(super) async fn answer(
     let engine = edge.engine.clone();
     let mut run = Box::pin(async move {
         let outcome = engine.call(&request, context).await;
-        outcome.map(|outcome| match outcome {
-            Outcome::Complete(result) => result,
-            Outcome::InputRequired { result, .. } => engine.encode(Revision::V2026_07_28, "input_required", &result),
-            Outcome::Task(result) => engine.encode(Revision::V2026_07_28, "task", &result),
-        })
+        outcome.map(|outcome| reply::result(&engine, outcome))
     });
     let mut outcome = match poll!(&mut run) {
         Poll::Ready(outcome) => Some(outcome),
@@ -94,7 +90,7 @@ pub(super) async fn answer(
                     Err(fault) => envelope::error(Some(&id), &fault),
                 }
             });
-            stream(first, events, run)
+            stream(&edge, first, events, run)
         }
     }
 }
@@ -122,58 +118,61 @@ fn check(
 }
 
 /// Sends what the call says, and then its response. A client that closes the stream cancels the call.
-fn stream(first: Option<Event>, mut events: mpsc::Receiver<Event>, mut run: Run) -> Response {
-    let (frames, receiver) = mpsc::channel(16);
+fn stream(edge: &Edge, first: Option<Event>, mut events: mpsc::Receiver<Event>, mut run: Run) -> Response {
+    let (frames, receiver) = events::frames(edge.write_timeout());
     tokio::spawn(async move {
         if let Some(event) = first
-            && send(&frames, event).await.is_err()
+            && !send(&frames, event).await
         {
             return;
         }
         let response = loop {
             tokio::select! {
                 biased;
-                Some(event) = events.recv() => if send(&frames, event).await.is_err() { return },
+                Some(event) = events.recv() => if !send(&frames, event).await { return },
                 response = &mut run => break response,
                 () = frames.closed() => return,
             }
         };
         while let Ok(event) = events.try_recv() {
-            if send(&frames, event).await.is_err() {
+            if !send(&frames, event).await {
                 return;
             }
         }
-        let _ = frames.send(Frame::message(response)).await;
+        frames.send(Frame::message(response)).await;
     });
     events::response(receiver, "call")
 }
 
-async fn send(frames: &mpsc::Sender<Frame>, event: Event) -> Result<(), mpsc::error::SendError<Frame>> {
+async fn send(frames: &Frames, event: Event) -> bool {
     match event {
         Event::Notification { method, params } => {
             frames.send(Frame::message(envelope::notification(method, &params))).await
         }
         // Streams of this revision cannot be taken up again, so they stay open.
-        Event::CloseStream => Ok(()),
+        Event::CloseStream => true,
     }
 }
 
-/// `subscriptions/listen`: changes, until the client goes or the server ends.
+/// `subscriptions/listen`: changes, until the client goes, its credentials end, or the server does.
 async fn listen(edge: Shared, id: Id, params: &Bytes, context: Context) -> Response {
     let marker = json!(id);
     let (wanted, mut listener, acknowledgement) = match edge.engine.listen(params, &marker, &context).await {
         Ok(begun) => begun,
         Err(fault) => return reply::fault(Some(&id), &fault, Revision::V2026_07_28),
     };
-    let (frames, receiver) = mpsc::channel(16);
+    let (frames, receiver) = events::frames(edge.write_timeout());
     let first = envelope::notification("notifications/subscriptions/acknowledged", &acknowledgement);
     tokio::spawn(async move {
-        if frames.send(Frame::message(first)).await.is_err() {
+        if !frames.send(Frame::message(first)).await {
             return;
         }
+        let expired = context.expired();
+        tokio::pin!(expired);
         loop {
             let change = tokio::select! {
                 change = listener.next() => change,
+                () = &mut expired => None,
                 () = edge.draining.cancelled() => None,
                 () = frames.closed() => return,
             };
@@ -182,13 +181,13 @@ async fn listen(edge: Shared, id: Id, params: &Bytes, context: Context) -> Respo
                 continue;
             }
             if let Some((method, params)) = edge.engine.marked(&change, &marker, &context).await
-                && frames.send(Frame::message(envelope::notification(method, &params))).await.is_err()
+                && !frames.send(Frame::message(envelope::notification(method, &params))).await
             {
                 return;
             }
         }
         let end = envelope::result(&id, &edge.engine.end_of_listening(&marker));
-        let _ = frames.send(Frame::message(end)).await;
+        frames.send(Frame::message(end)).await;
     });
     events::response(receiver, "listen")
 }
