@@ -183,6 +183,13 @@ impl Service {
         self.process.0.id().expect("it runs").try_into().unwrap()
     }
 
+    /// Bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line about its memory");
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
     /// Asks it to end, and waits until it did.
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
         let id = nix::unistd::Pid::from_raw(self.id());

@@ -6,7 +6,7 @@
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
 //! - `alertmanager`, `web_fetch`: tools against what they reach
-//! - `fuzz`: whatever comes in
+//! - `fuzz`: whatever comes in; `hostile`: clients that mean harm, and slow networks
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -23,6 +23,7 @@ mod command_line;
 mod conformance;
 mod failures;
 mod fuzz;
+mod hostile;
 mod legacy;
 mod modern;
 mod prometheus;

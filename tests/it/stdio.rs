@@ -86,3 +86,51 @@ async fn noise_is_answered_with_errors_and_a_running_call_can_be_cancelled() {
     let answer = client.send(5, "tools/list", with_meta(json!({}))).await;
     assert_eq!(answer["id"], 5);
 }
+
+fn sleep(id: u32) -> String {
+    let params = with_meta(json!({"name": "utilities_sleep", "arguments": {"duration": "5m"}}));
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string()
+}
+
+#[tokio::test]
+async fn a_second_request_with_the_id_of_a_running_one_is_refused_and_the_first_goes_on() {
+    let mut client = Client::start();
+    client.write(&sleep(4)).await;
+    let refused = client.send(4, "tools/list", with_meta(json!({}))).await;
+    assert_eq!(refused["error"]["code"], -32600);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("give each its own"), "{refused}");
+    client.write(&sleep(4)).await;
+    assert_eq!(client.read().await["error"]["code"], -32600, "the first is still there");
+}
+
+#[tokio::test]
+async fn too_many_calls_at_once_are_refused() {
+    let mut client = Client::start();
+    for id in 0..129 {
+        client.write(&sleep(id)).await;
+    }
+    let refused = client.read().await;
+    assert_eq!(refused["id"], 128);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("too many calls"), "{refused}");
+    client.write(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":4}}"#).await;
+    crate::harness::eventually("there is a place again", async || {
+        client.send(200, "tools/list", with_meta(json!({}))).await.get("result").map(|_| ())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_listening_client_is_told_when_the_server_ends() {
+    let mut client = Client::start();
+    let params = with_meta(json!({"notifications": {}}));
+    let acknowledged = client.send(7, "subscriptions/listen", params).await;
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let id = nix::unistd::Pid::from_raw(client.child.id().unwrap().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let end = client.read().await;
+    assert_eq!(end["id"], 7);
+    assert_eq!(end["result"]["resultType"], "complete");
+    assert_eq!(end["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
+    let ended = tokio::time::timeout(PATIENCE, client.child.wait()).await.expect("it ends").unwrap();
+    assert!(ended.success());
+}
