@@ -52,9 +52,10 @@ impl Activity {
         loop {
             tokio::time::sleep(INTERVAL).await;
             let state = self.state();
-            let stale = match state.requests.is_empty() {
-                true => state.quiet.elapsed() >= idle,
-                false => state.requests.values().flatten().any(|since| since.elapsed() >= slow),
+            let stale = if state.requests.is_empty() {
+                state.quiet.elapsed() >= idle
+            } else {
+                state.requests.values().flatten().any(|since| since.elapsed() >= slow)
             };
             if stale {
                 return;
