@@ -147,7 +147,7 @@ async fn streams_that_nobody_reads_take_no_memory_and_are_ended() {
                 return;
             }
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     };
     let served = async {
         service.counted("mcp_http_connections 2").await;
