@@ -1,6 +1,7 @@
 //! Tests through the door: HTTP, standard input and output, the command line.
 //!
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
+//! - `cluster`: starts Kubernetes; `simulated`: whether that cluster behaves as a real one would
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
 //! - `prometheus`: tools against the real component
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
@@ -13,6 +14,8 @@
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod harness;
 mod stack;
 
@@ -28,6 +31,7 @@ mod legacy;
 mod modern;
 mod prometheus;
 mod recordings;
+mod simulated;
 mod stdio;
 mod structure;
 mod two_endpoint;

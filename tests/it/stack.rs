@@ -1,6 +1,10 @@
 //! The real components that `tests/stack/install` puts into a cache.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::OnceCell;
+
+use crate::cluster::{Cluster, PROGRAMS};
 
 /// The program of this name. Without it a test fails in CI; elsewhere it says what it skipped and how to get it.
 #[expect(clippy::print_stdout, reason = "it says what it skipped")]
@@ -16,4 +20,16 @@ pub fn program(name: &str) -> Option<PathBuf> {
         println!("skipped: {message}");
     }
     found
+}
+
+/// The Kubernetes cluster that all tests share; each makes namespaces of its own.
+///
+/// It lives until the last test of this process has ended, and no longer, whatever ends the process.
+pub async fn cluster() -> Option<&'static Cluster> {
+    static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+    let programs = PROGRAMS.map(program);
+    let programs = programs.into_iter().collect::<Option<Vec<_>>>()?;
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let start = async || Cluster::start(programs[0].parent().unwrap(), parent).await;
+    Some(SHARED.get_or_try_init(start).await.unwrap())
 }
