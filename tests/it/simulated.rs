@@ -193,7 +193,7 @@ async fn nodes_and_pods_tell_what_they_use() {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods?labelSelector=app%3Dweb");
     let found = api.until(&path, |found| found["items"].as_array().is_some_and(|pods| pods.len() == 2)).await.unwrap();
     let usage = &found["items"][0]["containers"][0]["usage"];
-    assert_eq!(usage["memory"], "98304Ki", "{found}");
+    assert_eq!(usage["memory"], "96Mi", "{found}");
     let cpu = usage["cpu"].as_str().unwrap();
     let nanocores: u64 = cpu.strip_suffix('n').unwrap_or_else(|| panic!("{cpu}")).parse().unwrap();
     assert!((100_000_000..200_000_000).contains(&nanocores), "{cpu}");
