@@ -58,7 +58,8 @@ fn signed(
 }
 
 fn named(name: &str, addresses: &[&str]) -> Result<CertificateParams, Error> {
-    let mut parameters = CertificateParams::new(addresses.iter().map(|&address| address.to_owned()).collect::<Vec<_>>())?;
+    let mut parameters =
+        CertificateParams::new(addresses.iter().map(|&address| address.to_owned()).collect::<Vec<_>>())?;
     parameters.distinguished_name.push(DnType::CommonName, name);
     Ok(parameters)
 }

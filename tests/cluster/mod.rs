@@ -304,7 +304,9 @@ impl Cluster {
                 log.push_str(&format!("{time:.9} stdout F {line}\n"));
             }
             write(&folder.join(&name), &log)?;
-            let Some(container) = name.strip_suffix(".log").filter(|name| !name.ends_with(".previous")) else { continue };
+            let Some(container) = name.strip_suffix(".log").filter(|name| !name.ends_with(".previous")) else {
+                continue;
+            };
             let mut known = json!({"logsFile": folder.join(&name), "follow": true});
             if container != "others" {
                 known["containers"] = json!([container]);

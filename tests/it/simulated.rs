@@ -107,7 +107,8 @@ async fn logs_are_read_through_the_api_server() {
     let (api, namespace) = shop(cluster).await;
     let log = async |app: &str, query: &str| {
         let pod = pod(&api, &namespace, app, |pod| pod["status"]["containerStatuses"][0].is_object()).await;
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{}/log?{query}", pod["metadata"]["name"].as_str().unwrap());
+        let path =
+            format!("/api/v1/namespaces/{namespace}/pods/{}/log?{query}", pod["metadata"]["name"].as_str().unwrap());
         let response = api.request(Method::GET, &path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.text().await.unwrap()
