@@ -21,6 +21,7 @@ use crate::session::{Sessions, Streams};
 use crate::store::Memory;
 use crate::toolkit::{Catalogue, Surroundings, Topic};
 use crate::tools;
+use crate::yaml::join;
 
 /// What a model should know before it calls anything.
 const INSTRUCTIONS: &str = "\
@@ -60,22 +61,7 @@ impl App {
     /// # Errors
     /// Every mistake in the configuration, as path of the key and a sentence.
     pub fn new(config: &Config, contents: Contents) -> Result<Self, Vec<(String, String)>> {
-        let mut mistakes = Vec::new();
-        let backends = Backends::new(&config.backends).map_err(|found| mistakes.extend(found)).ok();
-        let authenticator = Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
-        for pattern in config.tools.idle(&contents.topics) {
-            mistakes.push(("tools".into(), format!("`{pattern}` matches no service, toolset or tool")));
-        }
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
-            mistakes.push(("log.level".into(), format!("`{}` cannot be read: {error}", config.log.level)));
-        }
-        if matches!(config.signing_key.reveal().len(), 1..32) {
-            mistakes.push(("signing_key".into(), "is too short to be safe: give 32 random characters or more".into()));
-        }
-        check_address(config, authenticator.as_ref(), &mut mistakes);
-        let (Some(backends), Some(authenticator), true) = (backends, authenticator, mistakes.is_empty()) else {
-            return Err(mistakes);
-        };
+        let Parts { backends, authenticator } = Parts::new(config, &contents, &|_| true)?;
         let store: crate::store::Shared = Arc::new(Memory::new(config.store.most_bytes));
         let signer = Arc::new(match config.signing_key.reveal() {
             "" => Signer::random(),
@@ -104,6 +90,13 @@ impl App {
             config: config.server.clone(),
         };
         Ok(Self { edge: Arc::new(edge), local: Caller::local(config.allow) })
+    }
+
+    /// Every mistake in the configuration that its parts can tell, as path of the key and a sentence. `sure` tells whether
+    /// the settings under a key are as the operator meant them.
+    #[must_use]
+    pub fn check(config: &Config, contents: &Contents, sure: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
+        Parts::new(config, contents, sure).err().unwrap_or_default()
     }
 
     /// What requests can touch.
@@ -154,13 +147,59 @@ fn identity() -> Identity {
     }
 }
 
-/// Without authentication only this machine may connect.
+/// The parts that the configuration can be wrong about.
+struct Parts {
+    backends: Backends,
+    authenticator: Authenticator,
+}
+
+impl Parts {
+    fn new(config: &Config, contents: &Contents, sure: &dyn Fn(&str) -> bool) -> Result<Self, Vec<(String, String)>> {
+        let mut mistakes = Vec::new();
+        let backends = Backends::new(&config.backends).map_err(|found| mistakes.extend(found)).ok();
+        let authenticator = Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
+        for (key, pattern) in config.tools.idle(&contents.topics) {
+            let message = format!("`{pattern}` matches no service, toolset or tool; `cloud-native-mcp tools` lists them");
+            mistakes.push((join("tools", &key), message));
+        }
+        if let Some(message) = wrong_level(&config.log.level) {
+            mistakes.push(("log.level".into(), message));
+        }
+        if matches!(config.signing_key.reveal().len(), 1..32) {
+            mistakes.push(("signing_key".into(), "is too short to be safe: give 32 random characters or more".into()));
+        }
+        mistakes.extend(config.server.mistakes().into_iter().map(|(key, message)| (join("server", &key), message)));
+        let known = authenticator.as_ref().filter(|_| sure("auth"));
+        check_address(config, known, &mut mistakes);
+        match (backends, authenticator) {
+            (Some(backends), Some(authenticator)) if mistakes.is_empty() => Ok(Self { backends, authenticator }),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+/// What is wrong with a level of log lines. A word that is no level would count as the name of a module.
+fn wrong_level(level: &str) -> Option<String> {
+    let is_level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].iter().any(|name| word.trim().eq_ignore_ascii_case(name))
+    };
+    let words_are_levels = level.split(',').all(|part| part.contains('=') || is_level(part));
+    let can_be_read = tracing_subscriber::EnvFilter::builder().parse(level).is_ok();
+    (!words_are_levels || !can_be_read).then(|| {
+        format!(
+            "`{level}` is not a level; give error, warn, info, debug or trace, or one per module, as in \
+             info,cloud_native_mcp::backends=debug"
+        )
+    })
+}
+
+/// Without authentication only this machine may connect. No authenticator means that nothing can be said about it.
 fn check_address(config: &Config, authenticator: Option<&Authenticator>, mistakes: &mut Vec<(String, String)>) {
     let listen = &config.server.listen;
     let addresses: Vec<SocketAddr> = if let Ok(addresses) = listen.to_socket_addrs() {
         addresses.collect()
     } else {
-        let message = format!("`{listen}` is not an address and a port, such as 127.0.0.1:8080");
+        let message = format!("`{listen}` is not an address and a port; write it as 127.0.0.1:8080 or [::1]:8080");
         return mistakes.push(("server.listen".into(), message));
     };
     let local = addresses.iter().all(|address| address.ip().is_loopback());

@@ -28,7 +28,7 @@ pub struct ApiKey {
     pub allow: Effect,
     /// When it ends; never when absent.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub expires: Option<Timestamp>,
 }
 
@@ -68,16 +68,19 @@ impl Keys {
         let mut by_start: HashMap<[u8; 8], Vec<Known>> = HashMap::new();
         let mut mistakes = Vec::new();
         for (place, key) in keys.iter().enumerate() {
+            if key.name.trim().is_empty() {
+                mistakes.push((format!("auth.api_keys.{place}.name"), "is empty; name whose key it is".into()));
+            }
             let Some(hash) = unhex(&key.hash) else {
-                mistakes.push((
-                    format!("auth.api_keys.{place}.hash"),
-                    "not 64 hexadecimal digits; `cloud-native-mcp keys create` prints it".into(),
-                ));
+                // What was written may be a key, so it is not repeated.
+                let message = if key.hash.starts_with(PREFIX) {
+                    "is the key itself; put the hash here that `cloud-native-mcp keys create` printed with it"
+                } else {
+                    "is not 64 hexadecimal digits; `cloud-native-mcp keys create` prints a hash with each key"
+                };
+                mistakes.push((format!("auth.api_keys.{place}.hash"), message.into()));
                 continue;
             };
-            if key.name.trim().is_empty() {
-                mistakes.push((format!("auth.api_keys.{place}.name"), "empty; name whose key it is".into()));
-            }
             let caller = Caller { issuer: "api-key".into(), subject: key.name.clone(), allowed: key.allow };
             let known = Known { hash, expires: key.expires, caller: Arc::new(caller) };
             by_start.entry(start(&hash)).or_default().push(known);

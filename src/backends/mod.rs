@@ -18,6 +18,7 @@ pub use web::{Page, Web};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
+use crate::yaml::join;
 
 /// The backends of a server.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -163,13 +164,16 @@ impl Service {
                 Ok(client) => {
                     instances.insert(name.clone(), Arc::new(client));
                 }
-                Err(found) => mistakes.extend(found.into_iter().map(|mistake| (path.clone(), mistake))),
+                Err(found) => mistakes.extend(found.into_iter().map(|(key, message)| (join(&path, &key), message))),
             }
         }
         if let Some(default) = &config.default
             && !config.instances.contains_key(default)
         {
-            mistakes.push((format!("backends.{service}.default"), format!("there is no instance `{default}`")));
+            let names: Vec<&str> = config.instances.keys().map(String::as_str).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let message = format!("there is no instance `{default}`; configured: {names}");
+            mistakes.push((format!("backends.{service}.default"), message));
         }
         Self { default: config.default.clone(), instances }
     }

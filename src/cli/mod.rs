@@ -223,7 +223,10 @@ fn load(options: &Options) -> Result<Loaded, ExitCode> {
     if let Some(allow) = options.allow {
         flags.push(("allow".to_owned(), json!(Effect::from(allow))));
     }
-    config::load(options.config.as_deref(), std::env::vars(), flags).map_err(|mistakes| report(&mistakes))
+    config::load(options.config.as_deref(), std::env::vars(), flags).map_err(|faulty| {
+        let contents = Contents::product();
+        report(&faulty.all(|config, sure| App::check(config, &contents, sure)))
+    })
 }
 
 /// The whole server. Without any backend in the configuration, those of this machine are found.
@@ -248,7 +251,8 @@ fn start_log(config: &Config) -> std::io::Result<Log> {
     let log = Log::start(std::io::stderr())?;
     let lines = log.lines();
     let filter = EnvFilter::try_new(&config.log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_timer(Now).with_writer(move || lines.clone());
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_timer(Now).with_writer(move || lines.clone());
     match config.log.format {
         LogFormat::Json => subscriber.json().init(),
         LogFormat::Text if std::io::stderr().is_terminal() => subscriber.init(),

@@ -54,19 +54,26 @@ pub struct Config {
     /// Origins of web pages that may use the server, for example `https://chat.example.org`.
     pub origins: Vec<String>,
     /// Bytes of one request.
+    #[schemars(range(min = 1))]
     pub most_body_bytes: usize,
     /// Bytes of all headers of one request.
+    #[schemars(range(min = 1))]
     pub most_header_bytes: usize,
     /// Connections at a time; more wait to be accepted.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub most_connections: usize,
     /// Seconds for a client to send the headers of a request, counted from the end of the one before.
+    #[schemars(range(min = 1, max = 86_400))]
     pub header_timeout_seconds: u64,
     /// Seconds for a client to send a body, and to take what is sent to it.
+    #[schemars(range(min = 1, max = 86_400))]
     pub body_timeout_seconds: u64,
     /// Seconds that new requests are still taken when the server ends, while `/readyz` says that it does: as long as the
     /// load balancer needs to see it.
+    #[schemars(range(max = 86_400))]
     pub drain_delay_seconds: u64,
     /// Seconds that running calls get when the server ends.
+    #[schemars(range(max = 86_400))]
     pub drain_seconds: u64,
 }
 

@@ -94,6 +94,36 @@ pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+impl super::Config {
+    /// Host names and origins that no request could ever have, as keys within `server` and sentences.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<(String, String)> {
+        let mut mistakes = Vec::new();
+        for (place, host) in self.hosts.iter().enumerate() {
+            let is_name = name_of(host).is_some_and(|name| name == host.to_lowercase());
+            if !is_name && host.parse::<std::net::IpAddr>().is_err() {
+                let message = format!(
+                    "`{host}` is not a host name; write it without scheme, port and path, as in mcp.example.org"
+                );
+                mistakes.push((format!("hosts.{place}"), message));
+            }
+        }
+        for (place, origin) in self.origins.iter().enumerate() {
+            let bare = |url: &Url| matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+            let is_origin =
+                Url::parse(origin).is_ok_and(|url| url.has_host() && url.username().is_empty() && bare(&url));
+            if origin != "*" && !is_origin {
+                let message = format!(
+                    "`{origin}` is not an origin; write scheme, host and port where there is one, as in \
+                     https://chat.example.org"
+                );
+                mistakes.push((format!("origins.{place}"), message));
+            }
+        }
+        mistakes
+    }
+}
+
 /// Adds what every answer carries.
 pub(super) fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -58,9 +58,9 @@ impl Switches {
         (named || matches(&self.on) && !tool.entry.policy.permission.is_guarded()) && !matches(&self.off)
     }
 
-    /// Patterns that match no tool of these topics: typing errors, most likely.
+    /// Patterns that match no tool of these topics, each under its key: typing errors, most likely.
     #[must_use]
-    pub fn idle(&self, topics: &[Topic]) -> Vec<String> {
+    pub fn idle(&self, topics: &[Topic]) -> Vec<(String, &str)> {
         let known = |pattern: &WildMatch| {
             topics.iter().any(|topic| {
                 pattern.matches(topic.name)
@@ -68,7 +68,13 @@ impl Switches {
                     || topic.tools.iter().any(|tool| pattern.matches(tool.name))
             })
         };
-        self.on.iter().chain(&self.off).filter(|pattern| !known(&WildMatch::new(pattern))).cloned().collect()
+        [("on", &self.on), ("off", &self.off)]
+            .into_iter()
+            .flat_map(|(key, patterns)| {
+                patterns.iter().enumerate().map(move |(place, pattern)| (format!("{key}.{place}"), pattern.as_str()))
+            })
+            .filter(|(_, pattern)| !known(&WildMatch::new(pattern)))
+            .collect()
     }
 }
 

@@ -34,7 +34,7 @@ async fn main() -> anyhow::Result<()> {
     let Arguments { listen, api_key_hash } = Arguments::parse();
     let keys: Vec<Value> = api_key_hash.iter().map(|hash| json!({"name": "conformance", "hash": hash})).collect();
     let flags = vec![("server.listen".to_owned(), json!(listen)), ("auth.api_keys".to_owned(), json!(keys))];
-    let loaded = config::load(None, [], flags).map_err(|mistakes| anyhow::anyhow!("{mistakes:?}"))?;
+    let loaded = config::load(None, [], flags).map_err(|faulty| anyhow::anyhow!("{faulty:?}"))?;
     let app = App::new(&loaded.config, fixtures()).map_err(|mistakes| anyhow::anyhow!("{mistakes:?}"))?;
     let server = app.bind().await.map_err(anyhow::Error::msg)?;
     writeln!(std::io::stdout(), "{}", server.address())?;

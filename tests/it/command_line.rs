@@ -25,9 +25,37 @@ fn all_mistakes_of_a_configuration_are_reported_before_a_port_is_bound() {
     let errors = text(&output.stderr).replace(file.to_str().unwrap(), "FILE");
     let lines: Vec<&str> = errors.lines().collect();
     assert_eq!(lines.len(), 3, "{errors}");
-    assert!(lines[0].starts_with("FILE line 9: backends.prometheus.instances.main.url: `ftp://x`"), "{errors}");
-    assert!(lines[1].starts_with("FILE line 3: tools: `prometeus` matches no"), "{errors}");
-    assert!(lines[2].starts_with("FILE line 2: server.listen: 0.0.0.0:8080 can be reached from elsewhere"), "{errors}");
+    assert!(lines[0].starts_with("FILE line 2: server.listen: 0.0.0.0:8080 can be reached from elsewhere"), "{errors}");
+    assert!(lines[1].starts_with("FILE line 4: tools.on.0: `prometeus` matches no"), "{errors}");
+    assert!(lines[2].starts_with("FILE line 9: backends.prometheus.instances.main.url: `ftp://x"), "{errors}");
+}
+
+#[test]
+fn mistakes_of_every_kind_are_reported_together_by_line() {
+    let folder = Folder::new();
+    let file = folder.write(
+        "config.yaml",
+        "server:\n  listen: 0.0.0.0\n  hosts: [\"https://mcp.example.org\"]\nauth:\n  api_keys:\n    - name: ann\n      hash: \
+         cnm_pasted\n      expires: 2027-02-20\nlog:\n  level: verbose\nbackends:\n  prometheus:\n    instances:\n      eu:\n        \
+         url: prometheus.example.org:9090\n        most_concurrent: 0\n",
+    );
+    let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr).replace(file.to_str().unwrap(), "FILE");
+    let expected = [
+        "FILE line 2: server.listen: `0.0.0.0` is not an address and a port; write it as 127.0.0.1:8080 or [::1]:8080",
+        "FILE line 3: server.hosts.0: `https://mcp.example.org` is not a host name; write it without scheme, port and path, \
+         as in mcp.example.org",
+        "FILE line 7: auth.api_keys.0.hash: is the key itself; put the hash here that `cloud-native-mcp keys create` printed \
+         with it",
+        "FILE line 8: auth.api_keys.0.expires: \"2027-02-20\" is not a moment; write it as 2027-02-20T00:00:00Z",
+        "FILE line 10: log.level: `verbose` is not a level; give error, warn, info, debug or trace, or one per module, as in \
+         info,cloud_native_mcp::backends=debug",
+        "FILE line 15: backends.prometheus.instances.eu.url: `prometheus.example.org:9090` does not begin with http:// or \
+         https:// and a host; write it as https://prometheus.example.org or http://10.1.2.3:9090/prefix",
+        "FILE line 16: backends.prometheus.instances.eu.most_concurrent: 0 is too small; give 1 or more",
+    ];
+    assert_eq!(errors.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use url::Url;
 pub use config::{Config, client_builder};
 pub use request::Request;
 
+use self::config::Parts;
 use super::breaker::{Breaker, Turns};
 use crate::answers::clean;
 use crate::call::Context;
@@ -66,28 +67,22 @@ impl Rest {
     /// A client for the instance `name`, for example `prometheus/main`.
     ///
     /// # Errors
-    /// A sentence for each mistake in the configuration.
-    pub fn new(name: String, config: &Config, dialect: Dialect, turns: Turns) -> Result<Self, Vec<String>> {
-        let mut mistakes = Vec::new();
-        let base = config.base().map_err(|mistake| mistakes.push(mistake)).ok();
-        let headers = config.all_headers().map_err(|mistake| mistakes.push(mistake)).ok();
-        let client = config.client().map_err(|mistake| mistakes.push(mistake)).ok();
-        match (base, headers, client) {
-            (Some(base), Some(headers), Some(client)) => Ok(Self {
-                breaker: Breaker::new(config.breaker_failures, Duration::from_secs(config.breaker_seconds), turns),
-                name,
-                base,
-                client,
-                headers,
-                secrets: config.secrets(),
-                timeout: Duration::from_secs(config.timeout_seconds),
-                retries: config.retries,
-                most_bytes: config.most_bytes,
-                places: Semaphore::new(config.most_concurrent.max(1)),
-                dialect,
-            }),
-            _ => Err(mistakes),
-        }
+    /// Every mistake in the configuration, as key within the instance and a sentence.
+    pub fn new(name: String, config: &Config, dialect: Dialect, turns: Turns) -> Result<Self, Vec<(String, String)>> {
+        let Parts { base, headers, client } = config.parts()?;
+        Ok(Self {
+            breaker: Breaker::new(config.breaker_failures, Duration::from_secs(config.breaker_seconds), turns),
+            name,
+            base,
+            client,
+            headers,
+            secrets: config.secrets(),
+            timeout: Duration::from_secs(config.timeout_seconds),
+            retries: config.retries,
+            most_bytes: config.most_bytes,
+            places: Semaphore::new(config.most_concurrent.max(1)),
+            dialect,
+        })
     }
 
     /// Service and instance, for example `prometheus/main`.

@@ -38,6 +38,7 @@ pub struct Config {
     /// Addresses of cloud metadata stay refused.
     pub allow_private: Vec<String>,
     /// Bytes of one page that are read, after decompression.
+    #[schemars(range(min = 1))]
     pub most_bytes: usize,
 }
 
@@ -117,17 +118,20 @@ impl Fetcher {
         let mut mistakes = Vec::new();
         let mut mistake = |key: &str, what: String| mistakes.push((format!("backends.web.{key}"), what));
         let mut allow = Vec::new();
-        for text in &config.allow {
+        for (place, text) in config.allow.iter().enumerate() {
             match text.parse() {
                 Ok(pattern) => allow.push(pattern),
-                Err(what) => mistake("allow", what),
+                Err(what) => mistake(&format!("allow.{place}"), what),
             }
         }
         let mut allowed = Vec::new();
-        for text in &config.allow_private {
+        for (place, text) in config.allow_private.iter().enumerate() {
             match text.parse() {
                 Ok(network) => allowed.push(network),
-                Err(_) => mistake("allow_private", format!("`{text}` is not a network; write it as 10.1.0.0/16")),
+                Err(_) => mistake(
+                    &format!("allow_private.{place}"),
+                    format!("`{text}` is not a network; write it as 10.1.0.0/16"),
+                ),
             }
         }
         let resolver = Resolver { allowed };
@@ -426,7 +430,7 @@ mod tests {
         let config = Config { allow: vec!["*".into()], allow_private: vec!["10.0.0.1/99".into()], ..Config::default() };
         let mistakes = Fetcher::new(&config).unwrap_err();
         let keys: Vec<_> = mistakes.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["backends.web.allow", "backends.web.allow_private"]);
+        assert_eq!(keys, ["backends.web.allow.0", "backends.web.allow_private.0"]);
     }
 
     #[test]
