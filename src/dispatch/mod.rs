@@ -1,6 +1,7 @@
 //! One call on its way to a tool: rights, confirmation, run, and the answer cut to size.
 
 mod confirm;
+mod reader;
 
 use std::time::{Duration, Instant};
 

@@ -35,20 +35,20 @@ struct Argument {
 impl Engine {
     pub(super) async fn complete_argument(&self, request: &Request, context: &Context) -> Result<Outcome, Fault> {
         let Params { reference, argument } = read(&request.params)?;
-        let surroundings = self.dispatch.surroundings();
+        let reader = self.dispatch.as_ref();
         let mut values = match reference {
             Reference::Prompt { name } => {
                 let prompt = self.prompt(&name, context)?;
-                (prompt.complete)(&argument.name, &argument.value, surroundings, context).await.map_err(fault)?
+                (prompt.complete)(&argument.name, &argument.value, reader, context).await.map_err(fault)?
             }
             Reference::Resource { uri } => {
                 let family = self
-                    .offer
-                    .resources
-                    .iter()
-                    .find(|resource| resource.listed(surroundings).iter().any(|listed| listed.uri == uri))
+                    .resources(context)
+                    .find(|resource| {
+                        resource.listed(self.dispatch.surroundings()).iter().any(|listed| listed.uri == uri)
+                    })
                     .ok_or_else(|| Fault::invalid_params(format!("there is no resource template {}", quoted(&uri))))?;
-                family.complete(&argument.name, &argument.value, surroundings, context).await.map_err(fault)?
+                family.complete(&argument.name, &argument.value, reader, context).await.map_err(fault)?
             }
         };
         let typed = argument.value.to_lowercase();

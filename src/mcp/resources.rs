@@ -1,5 +1,7 @@
 //! `resources/list`, `resources/templates/list` and `resources/read`.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -7,6 +9,7 @@ use super::fault::Fault;
 use super::{Engine, Outcome, Request, cacheable, fault, read, refuse_cursor};
 use crate::call::Context;
 use crate::error::Error;
+use crate::toolkit::Resource;
 
 /// How long a client may keep a list, in milliseconds.
 const LIST_FRESH_FOR: u64 = 60_000;
@@ -30,13 +33,7 @@ impl Engine {
         let (list, uri) = if templates { ("resourceTemplates", "uriTemplate") } else { ("resources", "uri") };
         let surroundings = self.dispatch.surroundings();
         let resources: Vec<Value> = self
-            .offer
-            .resources
-            .iter()
-            .filter(|resource| {
-                let (service, asked) = (resource.service(), context.scope.service.as_deref());
-                service.is_none() || asked.is_none() || service == asked
-            })
+            .resources(context)
             .flat_map(|resource| resource.listed(surroundings))
             .filter(|listed| listed.is_template() == templates)
             .map(|listed| {
@@ -54,11 +51,19 @@ impl Engine {
         Ok(self.complete(request.revision, result))
     }
 
+    /// The resources that the endpoint of a request has to do with.
+    pub(super) fn resources(&self, context: &Context) -> impl Iterator<Item = &Arc<dyn Resource>> {
+        let asked = context.scope.service.as_deref();
+        self.offer
+            .resources
+            .iter()
+            .filter(move |resource| asked.is_none() || resource.service().is_none() || resource.service() == asked)
+    }
+
     pub(super) async fn read_resource(&self, request: &Request, context: &Context) -> Result<Outcome, Fault> {
         let Params { uri } = read(&request.params)?;
-        let surroundings = self.dispatch.surroundings();
         for resource in &self.offer.resources {
-            let contents = match resource.read(&uri, surroundings, context).await {
+            let contents = match resource.read(&uri, self.dispatch.as_ref(), context).await {
                 Ok(Some(contents)) => contents,
                 Ok(None) => continue,
                 Err(Error::NotFound(_)) => break,

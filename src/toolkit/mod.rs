@@ -6,6 +6,7 @@ mod entry;
 mod output;
 mod policy;
 mod prompt;
+mod reader;
 mod resource;
 pub mod schema;
 mod surroundings;
@@ -23,6 +24,7 @@ pub use entry::{Entry, Kind, Run, fan_out, forward, tool};
 pub use output::{Content, Facts, Listing, Output};
 pub use policy::{Cost, Permission, Policy, Task};
 pub use prompt::{Prompt, PromptEntry, prompt, user_message};
+pub use reader::{Reader, instance_names};
 pub use resource::{Contents, Listed, Resource, matches};
 pub use surroundings::{Handle, Surroundings};
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Surroundings, schema};
+use super::{Reader, schema};
 use crate::call::Context;
 use crate::error::{Error, Result};
 
@@ -29,10 +29,10 @@ pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
     fn complete(
         argument: &str,
         typed: &str,
-        surroundings: &Surroundings,
+        reader: &dyn Reader,
         context: &Context,
     ) -> impl Future<Output = Result<Vec<String>>> + Send {
-        let _ = (argument, typed, surroundings, context);
+        let _ = (argument, typed, reader, context);
         async { Ok(Vec::new()) }
     }
 }
@@ -59,7 +59,7 @@ pub struct PromptEntry {
     /// Its messages.
     pub messages: fn(Map<String, Value>, &Context) -> Result<Vec<Value>>,
     /// Completes an argument.
-    pub complete: for<'a> fn(&'a str, &'a str, &'a Surroundings, &'a Context) -> Completion<'a>,
+    pub complete: for<'a> fn(&'a str, &'a str, &'a dyn Reader, &'a Context) -> Completion<'a>,
 }
 
 /// Lists a prompt.
@@ -71,9 +71,7 @@ pub const fn prompt<P: Prompt>() -> PromptEntry {
         description: schema::description::<P>,
         schema: schema::of::<P>,
         messages: messages::<P>,
-        complete: |argument, typed, surroundings, context| {
-            Box::pin(P::complete(argument, typed, surroundings, context))
-        },
+        complete: |argument, typed, reader, context| Box::pin(P::complete(argument, typed, reader, context)),
     }
 }
 

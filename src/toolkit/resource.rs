@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::Surroundings;
+use super::{Reader, Surroundings};
 use crate::call::Context;
 use crate::error::Result;
 
@@ -16,17 +16,17 @@ pub trait Resource: Debug + Send + Sync {
     fn listed(&self, surroundings: &Surroundings) -> Vec<Listed>;
 
     /// Reads one; none when the URI is not of this family.
-    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>>;
+    async fn read(&self, uri: &str, reader: &dyn Reader, context: &Context) -> Result<Option<Contents>>;
 
     /// What could stand in a variable of the template of which `typed` is there already.
     async fn complete(
         &self,
         variable: &str,
         typed: &str,
-        surroundings: &Surroundings,
+        reader: &dyn Reader,
         context: &Context,
     ) -> Result<Vec<String>> {
-        let _ = (variable, typed, surroundings, context);
+        let _ = (variable, typed, reader, context);
         Ok(Vec::new())
     }
 

@@ -2,12 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::resources::metric_names;
+use super::resources::{column, metric_names};
 use crate::call::Context;
 use crate::error::Result;
-use crate::toolkit::{Kind, Prompt, PromptEntry, Surroundings, prompt, user_message};
+use crate::toolkit::{Prompt, PromptEntry, Reader, instance_names, prompt, user_message};
 
 /// All prompts.
 pub(super) const PROMPTS: &[PromptEntry] =
@@ -43,14 +43,9 @@ impl Prompt for MetricsQuestion {
         ))])
     }
 
-    async fn complete(
-        argument: &str,
-        typed: &str,
-        surroundings: &Surroundings,
-        context: &Context,
-    ) -> Result<Vec<String>> {
+    async fn complete(argument: &str, typed: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
         match argument {
-            "instance" => Ok(surroundings.backends.names("prometheus")),
+            "instance" => Ok(instance_names("prometheus", reader.surroundings(), context)),
             "start" => Ok(times()),
             "question" => {
                 // The last word may be the beginning of a metric's name.
@@ -58,7 +53,7 @@ impl Prompt for MetricsQuestion {
                 if word.len() < 3 {
                     return Ok(Vec::new());
                 }
-                let names = metric_names(word, surroundings, context).await?;
+                let names = metric_names(word, reader, context).await?;
                 Ok(names.into_iter().map(|name| format!("{before} {name}").trim_start().to_owned()).collect())
             }
             _ => Ok(Vec::new()),
@@ -95,16 +90,11 @@ impl Prompt for AlertTriage {
         ))])
     }
 
-    async fn complete(argument: &str, _: &str, surroundings: &Surroundings, context: &Context) -> Result<Vec<String>> {
+    async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
         if argument != "alert" {
             return Ok(Vec::new());
         }
-        let tool = surroundings.catalogue.find("alertmanager_list_alerts", context);
-        let Some(Kind::FanOut(run, _)) = tool.map(|tool| tool.entry.kind) else { return Ok(Vec::new()) };
-        let answer = run(serde_json::Map::new(), None, context, surroundings).await?;
-        let rows = answer.rows.unwrap_or_default();
-        let mut names: Vec<String> =
-            rows.iter().filter_map(|row| row.get("alert")?.as_str().map(str::to_owned)).collect();
+        let mut names = column("alert", "alertmanager_list_alerts", Map::new(), reader, context).await?;
         names.sort();
         names.dedup();
         Ok(names)
@@ -138,7 +128,7 @@ impl Prompt for AlertNoiseReview {
         ))])
     }
 
-    async fn complete(argument: &str, _: &str, _: &Surroundings, _: &Context) -> Result<Vec<String>> {
+    async fn complete(argument: &str, _: &str, _: &dyn Reader, _: &Context) -> Result<Vec<String>> {
         Ok(if argument == "start" { times() } else { Vec::new() })
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
-use crate::toolkit::{Contents, Kind, Listed, Resource, Surroundings, matches};
+use crate::toolkit::{Contents, Listed, Reader, Resource, Surroundings, instance_names, matches};
 
 /// Resources about the server itself.
 pub(super) fn resources() -> Vec<Arc<dyn Resource>> {
@@ -41,7 +41,8 @@ impl Resource for Tools {
         ]
     }
 
-    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, reader: &dyn Reader, context: &Context) -> Result<Option<Contents>> {
+        let surroundings = reader.surroundings();
         if uri == "catalogue://tools" {
             let tools: Vec<Value> = surroundings
                 .catalogue
@@ -73,8 +74,8 @@ impl Resource for Tools {
         }))))
     }
 
-    async fn complete(&self, _: &str, _: &str, surroundings: &Surroundings, context: &Context) -> Result<Vec<String>> {
-        Ok(surroundings.catalogue.reachable(context).map(|tool| tool.entry.name.to_owned()).collect())
+    async fn complete(&self, _: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
+        Ok(reader.surroundings().catalogue.reachable(context).map(|tool| tool.entry.name.to_owned()).collect())
     }
 }
 
@@ -96,7 +97,8 @@ impl Resource for Backends {
         }]
     }
 
-    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, reader: &dyn Reader, context: &Context) -> Result<Option<Contents>> {
+        let surroundings = reader.surroundings();
         // Another endpoint serves another part of the systems, but this is about them and not about a tool of it.
         let anywhere = Context { scope: std::sync::Arc::default(), ..context.clone() };
         if uri != BACKENDS || surroundings.catalogue.find("server_list_backends", &anywhere).is_none() {
@@ -146,7 +148,8 @@ impl Resource for Results {
         }]
     }
 
-    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, reader: &dyn Reader, context: &Context) -> Result<Option<Contents>> {
+        let surroundings = reader.surroundings();
         let Some(variables) = matches(RESULT_TEMPLATE, uri) else { return Ok(None) };
         let found = surroundings.wholes.find(&variables[0].1, &context.caller.identity()).await?;
         let answer = found.ok_or_else(|| Error::NotFound("there is no such result (any more)".into()))?;
@@ -218,16 +221,14 @@ impl Resource for ByTool {
         }]
     }
 
-    async fn read(&self, uri: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, reader: &dyn Reader, context: &Context) -> Result<Option<Contents>> {
         let Some(variables) = matches(self.template, uri) else { return Ok(None) };
         let [(_, instance), (_, last)] = variables.as_slice() else { return Ok(None) };
-        let Some((tool, arguments)) = (self.call)(last) else { return Ok(None) };
-        let tool = surroundings.catalogue.find(tool, context);
-        let Some(Kind::Single(run) | Kind::FanOut(run, _)) = tool.map(|tool| tool.entry.kind) else {
-            return Err(Error::NotFound("there is no such resource, or it is not yours to read".into()));
-        };
-        let Value::Object(arguments) = arguments else { return Ok(None) };
-        let answer = run(arguments, Some(instance.clone()), context, surroundings).await?;
+        let Some((tool, Value::Object(mut arguments))) = (self.call)(last) else { return Ok(None) };
+        arguments.insert("instance".into(), instance.clone().into());
+        let answer = reader.read(tool, arguments, context).await?;
+        let answer =
+            answer.ok_or_else(|| Error::NotFound("there is no such resource, or it is not yours to read".into()))?;
         Ok(Some(Contents::json(&answer.whole())))
     }
 
@@ -235,23 +236,32 @@ impl Resource for ByTool {
         &self,
         variable: &str,
         typed: &str,
-        surroundings: &Surroundings,
+        reader: &dyn Reader,
         context: &Context,
     ) -> Result<Vec<String>> {
         Ok(match variable {
-            "instance" => surroundings.backends.names(self.service),
-            "name" => metric_names(typed, surroundings, context).await?,
+            "instance" => instance_names(self.service, reader.surroundings(), context),
+            "name" => metric_names(typed, reader, context).await?,
             _ => self.views.iter().map(|view| (*view).to_owned()).collect(),
         })
     }
 }
 
 /// Names of metrics that contain what was typed, of the default instance.
-pub(super) async fn metric_names(typed: &str, surroundings: &Surroundings, context: &Context) -> Result<Vec<String>> {
-    let tool = surroundings.catalogue.find("prometheus_search_metrics", context);
-    let Some(Kind::FanOut(run, _)) = tool.map(|tool| tool.entry.kind) else { return Ok(Vec::new()) };
-    let Value::Object(arguments) = json!({ "query": typed }) else { return Ok(Vec::new()) };
-    let answer = run(arguments, None, context, surroundings).await?;
-    let names = answer.rows.unwrap_or_default();
-    Ok(names.iter().filter_map(|row| row.get("metric")?.as_str().map(str::to_owned)).collect())
+pub(super) async fn metric_names(typed: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
+    let arguments = Map::from_iter([("query".to_owned(), typed.into())]);
+    column("metric", "prometheus_search_metrics", arguments, reader, context).await
+}
+
+/// The texts in one column of what a tool answers; none where it cannot be called.
+pub(super) async fn column(
+    name: &str,
+    tool: &str,
+    arguments: Map<String, Value>,
+    reader: &dyn Reader,
+    context: &Context,
+) -> Result<Vec<String>> {
+    let answer = reader.read(tool, arguments, context).await?;
+    let rows = answer.and_then(|answer| answer.rows).unwrap_or_default();
+    Ok(rows.iter().filter_map(|row| row.get(name)?.as_str().map(str::to_owned)).collect())
 }

@@ -2,7 +2,7 @@
 
 use cloud_native_mcp::call::Context;
 use cloud_native_mcp::error::Result;
-use cloud_native_mcp::toolkit::{Prompt, PromptEntry, Surroundings, prompt, user_message};
+use cloud_native_mcp::toolkit::{Prompt, PromptEntry, Reader, prompt, user_message};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ impl Prompt for PromptWithArguments {
         Ok(vec![user_message(format!("Prompt with arguments: arg1='{}', arg2='{}'", self.arg1, self.arg2))])
     }
 
-    async fn complete(_: &str, _: &str, _: &Surroundings, _: &Context) -> Result<Vec<String>> {
+    async fn complete(_: &str, _: &str, _: &dyn Reader, _: &Context) -> Result<Vec<String>> {
         Ok(["test", "testing", "latest"].map(String::from).into())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cloud_native_mcp::call::Context;
 use cloud_native_mcp::error::Result;
-use cloud_native_mcp::toolkit::{Contents, Listed, Resource, Surroundings, matches};
+use cloud_native_mcp::toolkit::{Contents, Listed, Reader, Resource, Surroundings, matches};
 use serde_json::json;
 
 use crate::content::PNG;
@@ -36,7 +36,7 @@ impl Resource for Single {
         ]
     }
 
-    async fn read(&self, uri: &str, _: &Surroundings, _: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, _: &dyn Reader, _: &Context) -> Result<Option<Contents>> {
         let text = |text: &str| Contents::Text { mime_type: "text/plain".into(), text: text.into() };
         Ok(match uri {
             TEXT => Some(text("This is the content of the static text resource.")),
@@ -66,7 +66,7 @@ impl Resource for Family {
         }]
     }
 
-    async fn read(&self, uri: &str, _: &Surroundings, _: &Context) -> Result<Option<Contents>> {
+    async fn read(&self, uri: &str, _: &dyn Reader, _: &Context) -> Result<Option<Contents>> {
         let variables = matches(FAMILY, uri);
         let Some([(_, id)]) = variables.as_deref() else { return Ok(None) };
         let data = json!({"id": id, "templateTest": true, "data": format!("Data for ID: {id}")});

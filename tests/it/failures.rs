@@ -255,3 +255,28 @@ async fn one_instance_that_is_down_does_not_hide_the_others() {
     assert!(answer.text.contains("other failed: prometheus/other cannot be reached"), "{}", answer.text);
     tells_no_secrets(&service, &answer.result.to_string());
 }
+
+#[tokio::test]
+async fn what_is_read_by_a_uri_or_completed_is_counted_logged_and_ended_like_a_call() {
+    let silent = Fake::start(|_, _| Act::Silence).await;
+    let config = format!(
+        "calls:\n  timeout_seconds: 1\nbackends:\n  prometheus:\n    instances:\n      main:\n        url: {}\n",
+        silent.url
+    );
+    let service = Service::start(&config).await;
+    let (_, message) = service.send("resources/read", json!({"uri": "prometheus://main/labels"})).await;
+    let told = message["error"]["message"].as_str().unwrap();
+    assert!(told.contains("within 1 s"), "{told}");
+    service.counted("mcp_tool_calls_total{outcome=\"timed_out\",tool=\"prometheus_get_labels\"} 1").await;
+    let complete = json!({
+        "ref": {"type": "ref/prompt", "name": "metrics_question"},
+        "argument": {"name": "question", "value": "how many http_req"},
+    });
+    service.send("completion/complete", complete).await;
+    service.counted("mcp_tool_calls_total{outcome=\"timed_out\",tool=\"prometheus_search_metrics\"} 1").await;
+    assert!(
+        service.log().contains("tool.name=\"prometheus_get_labels\" tool.outcome=\"timed_out\""),
+        "{}",
+        service.log()
+    );
+}

@@ -254,6 +254,28 @@ async fn resources_and_completion_answer() {
 }
 
 #[tokio::test]
+async fn instances_are_completed_for_those_who_can_ask_them() {
+    let service = Service::start("backends:\n  prometheus:\n    instances:\n      eu:\n        url: http://127.0.0.1:1\n").await;
+    let template = json!({
+        "ref": {"type": "ref/resource", "uri": "prometheus://{instance}/{view}"},
+        "argument": {"name": "instance", "value": ""},
+    });
+    let prompt = json!({
+        "ref": {"type": "ref/prompt", "name": "metrics_question"},
+        "argument": {"name": "instance", "value": ""},
+    });
+    let complete = async |path: &str, params: &Value| {
+        let request = service.modern(path, "completion/complete", params.clone());
+        read(request.send().await.unwrap()).await.1["result"]["completion"]["values"].clone()
+    };
+    for params in [template, prompt] {
+        assert_eq!(complete("/mcp", &params).await, json!(["eu"]));
+        assert_eq!(complete("/mcp?toolsets=utilities", &params).await, json!([]));
+        assert_eq!(complete("/mcp/utilities", &params).await, Value::Null);
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_streams_gets_json() {
     let service = Service::start("").await;
     let params = with_meta(json!({
