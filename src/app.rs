@@ -15,7 +15,7 @@ use crate::changes::{Change, Changes};
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Server};
-use crate::mcp::{Engine, Identity, Offer};
+use crate::mcp::{Engine, Identity, Offer, Tasks};
 use crate::secrets::Signer;
 use crate::session::{Sessions, Streams};
 use crate::store::Memory;
@@ -78,7 +78,8 @@ impl App {
         };
         let timeout = Duration::from_secs(config.calls.timeout_seconds);
         let dispatch = Arc::new(Dispatch::new(surroundings, store.clone(), timeout));
-        let engine = Arc::new(Engine::new(identity(), contents.offer, dispatch, store.clone()));
+        let tasks = Tasks::new(store.clone(), dispatch.clone(), Duration::from_secs(config.calls.task_seconds));
+        let engine = Arc::new(Engine::new(identity(), contents.offer, dispatch, tasks));
         let edge = Edge {
             sessions: Sessions::new(store.clone(), engine.clone()),
             streams: Streams::new(store.clone(), signer.clone()),

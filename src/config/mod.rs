@@ -57,6 +57,10 @@ pub struct Calls {
     /// Seconds for one call of a tool, unless the tool needs longer by its nature.
     #[schemars(range(min = 1, max = 86_400))]
     pub timeout_seconds: u64,
+    /// Seconds that a call may take which goes on as a task, the time that a person needs for an answer included; its
+    /// result is kept as long.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub task_seconds: u64,
 }
 
 /// What replicas share.
@@ -263,7 +267,8 @@ mod tests {
 
     #[test]
     fn what_parts_find_comes_by_line_among_the_others_and_without_what_follows_from_them() {
-        let text = "log:\n  level: 3\nauth:\n  api_keys:\n    - name: ann\n      expires: tomorrow\nstore:\n  most_bytes: 0\n";
+        let text =
+            "log:\n  level: 3\nauth:\n  api_keys:\n    - name: ann\n      expires: tomorrow\nstore:\n  most_bytes: 0\n";
         let found = mistakes(text, &[], |config, sure| {
             assert!(!sure("auth") && !sure("log.level") && sure("server") && sure("log.format"));
             assert_eq!((config.log.level.as_str(), config.auth.api_keys.len()), ("info", 1));
@@ -294,7 +299,10 @@ mod tests {
 
     #[test]
     fn a_key_with_nothing_behind_it_keeps_its_default() {
-        assert_eq!(mistakes("server:\n  listen:\nauth:\nbackends:\n  prometheus:\n    default:\n", &[], nothing), [""; 0]);
+        assert_eq!(
+            mistakes("server:\n  listen:\nauth:\nbackends:\n  prometheus:\n    default:\n", &[], nothing),
+            [""; 0]
+        );
         assert!(mistakes("backends:\n  prometheus:\n    instances:\n      eu:\n", &[], nothing).is_empty());
     }
 

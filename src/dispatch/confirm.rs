@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -44,7 +45,7 @@ pub(super) async fn check(
         take_up(tool, &arguments, &id, context, store).await?;
     }
     if tool.entry.policy.effect == Effect::Destroy && context.client.can(&["elicitation", "form"]) {
-        ask(tool, &arguments, context)?;
+        ask(tool, &arguments, context, store).await?;
     }
     Ok((arguments, false))
 }
@@ -97,9 +98,11 @@ async fn take_up(
     if fits && store.remove(&key(id)).await? { Ok(()) } else { Err(wrong()) }
 }
 
-fn ask(tool: &Described, arguments: &Map<String, Value>, context: &Context) -> Result<()> {
-    let state = json!({ "confirm": tool.entry.name });
-    if context.inputs.state.as_ref() != Some(&state) || !context.inputs.responses.contains_key(QUESTION) {
+async fn ask(tool: &Described, arguments: &Map<String, Value>, context: &Context, store: &Shared) -> Result<()> {
+    let question = context.inputs.state.as_ref().filter(|state| state["confirm"] == tool.entry.name);
+    let question = question.and_then(|state| state["question"].as_str());
+    let (Some(question), Some(answer)) = (question, context.inputs.responses.get(QUESTION)) else {
+        let state = json!({"confirm": tool.entry.name, "question": random_token("")});
         let message = format!(
             "{} Really carry out {} with {}?",
             tool.purpose(),
@@ -113,8 +116,14 @@ fn ask(tool: &Described, arguments: &Map<String, Value>, context: &Context) -> R
         });
         let requests = [(QUESTION.to_owned(), InputRequest::Form { message, schema })].into();
         return Err(Error::InputRequired(Box::new(Asked { requests, state: Some(state) })));
+    };
+    // One answer confirms one call: who repeats it is asked again.
+    let unused = store.put(&format!("answered:{question}"), Bytes::new(), LIFETIME, Condition::Absent).await?;
+    if !unused {
+        return Err(Error::Forbidden(
+            "this confirmation was used already; call again without it to be asked again".into(),
+        ));
     }
-    let answer = &context.inputs.responses[QUESTION];
     let agreed = answer.get("action").and_then(Value::as_str) == Some("accept")
         && answer.pointer("/content/confirm") == Some(&Value::Bool(true));
     if agreed { Ok(()) } else { Err(Error::Forbidden("it was not confirmed, so nothing was changed".into())) }

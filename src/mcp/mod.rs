@@ -27,12 +27,12 @@ pub use era::Revision;
 pub use fault::Fault;
 pub use modern::{RequestMeta, is_plain, is_traceparent};
 pub use subscriptions::Wanted;
+pub use tasks::Tasks;
 
 use crate::call::{Asked, Context};
 use crate::changes::Changes;
 use crate::dispatch::Dispatch;
 use crate::error::{Error, Result};
-use crate::store::Shared;
 use crate::toolkit::{PromptEntry, Resource};
 
 /// Keys of `_meta` that 2026-07-28 reserves (basic/index).
@@ -104,25 +104,19 @@ pub struct Engine {
     identity: Identity,
     offer: Offer,
     dispatch: Arc<Dispatch>,
-    tasks: tasks::Tasks,
+    tasks: Tasks,
     lists: tools::Lists,
 }
 
 impl Engine {
     /// An engine over these tools, prompts and resources.
     #[must_use]
-    pub fn new(identity: Identity, mut offer: Offer, dispatch: Arc<Dispatch>, store: Shared) -> Self {
+    pub fn new(identity: Identity, mut offer: Offer, dispatch: Arc<Dispatch>, tasks: Tasks) -> Self {
         let backends = &dispatch.surroundings().backends;
         offer
             .prompts
             .retain(|prompt| prompt.services.is_empty() || prompt.services.iter().any(|name| backends.has(name)));
-        Self {
-            identity,
-            offer,
-            tasks: tasks::Tasks::new(store, dispatch.clone()),
-            dispatch,
-            lists: tools::Lists::default(),
-        }
+        Self { identity, offer, tasks, dispatch, lists: tools::Lists::default() }
     }
 
     /// What came and went, for those who listen.

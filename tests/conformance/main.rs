@@ -27,13 +27,20 @@ struct Arguments {
     /// Hash of an API key that every request must carry; as `keys create` prints it.
     #[arg(long)]
     api_key_hash: Option<String>,
+    /// Seconds that tasks may take.
+    #[arg(long, default_value_t = 3600)]
+    task_seconds: u64,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { listen, api_key_hash } = Arguments::parse();
+    let Arguments { listen, api_key_hash, task_seconds } = Arguments::parse();
     let keys: Vec<Value> = api_key_hash.iter().map(|hash| json!({"name": "conformance", "hash": hash})).collect();
-    let flags = vec![("server.listen".to_owned(), json!(listen)), ("auth.api_keys".to_owned(), json!(keys))];
+    let flags = vec![
+        ("server.listen".to_owned(), json!(listen)),
+        ("auth.api_keys".to_owned(), json!(keys)),
+        ("calls.task_seconds".to_owned(), json!(task_seconds)),
+    ];
     let loaded = config::load(None, [], flags).map_err(|faulty| anyhow::anyhow!("{faulty:?}"))?;
     let app = App::new(&loaded.config, fixtures()).map_err(|mistakes| anyhow::anyhow!("{mistakes:?}"))?;
     let server = app.bind().await.map_err(anyhow::Error::msg)?;

@@ -62,13 +62,16 @@ async fn check_with_authentication(run: &[&str]) {
 }
 
 /// The server with the suite's fixtures.
-struct Fixtures {
+#[derive(Debug)]
+pub struct Fixtures {
     _process: Process,
-    address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
 }
 
 impl Fixtures {
-    async fn start(arguments: &[&str]) -> Self {
+    /// Starts it with more arguments.
+    pub async fn start(arguments: &[&str]) -> Self {
         let program = example("conformance");
         let mut command = Command::new(&program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());

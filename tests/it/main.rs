@@ -3,6 +3,7 @@
 //! - `harness`: starts the service, and what it needs; `stack`: finds the real components
 //! - `cluster`: starts Kubernetes; `simulated`: whether that cluster behaves as a real one would
 //! - `modern`, `legacy`, `two_endpoint`, `stdio`: the protocol, by era and transport
+//! - `tasks`: calls that go on after their answer, and calls that ask first
 //! - `prometheus`: tools against the real component
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
 //! - `access`: who may call what; `command_line`: commands and configuration
@@ -34,5 +35,6 @@ mod recordings;
 mod simulated;
 mod stdio;
 mod structure;
+mod tasks;
 mod two_endpoint;
 mod web_fetch;

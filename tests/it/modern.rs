@@ -147,47 +147,6 @@ async fn a_closed_stream_cancels_the_call() {
 }
 
 #[tokio::test]
-async fn a_long_call_becomes_a_task_for_a_client_that_can_wait_for_it() {
-    let service = Service::start("").await;
-    let capable = |mut params: Value| {
-        params["_meta"] = json!({"io.modelcontextprotocol/clientCapabilities":
-            {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
-        params
-    };
-    let call = capable(json!({"name": "utilities_sleep", "arguments": {"duration": "1s"}}));
-    let (_, message) = service.send("tools/call", call).await;
-    assert_eq!(message["result"]["resultType"], "task", "{message}");
-    let id = message["result"]["taskId"].clone();
-    let (_, working) = service.send("tasks/get", capable(json!({"taskId": id}))).await;
-    assert_eq!(working["result"]["status"], "working");
-    let result = crate::harness::eventually("the task is done", async || {
-        let (_, message) = service.send("tasks/get", capable(json!({"taskId": id}))).await;
-        (message["result"]["status"] == "completed").then(|| message["result"]["result"].clone())
-    })
-    .await;
-    assert!(result["structuredContent"]["waited_seconds"].as_f64().unwrap() >= 1.0);
-    let (status, message) = service.send("tasks/get", json!({"taskId": id})).await;
-    assert_eq!((status, &message["error"]["code"]), (StatusCode::BAD_REQUEST, &json!(-32021)));
-    let (_, message) = service.send("tasks/get", capable(json!({"taskId": "task-guessed"}))).await;
-    assert_eq!(message["error"]["code"], -32602);
-}
-
-#[tokio::test]
-async fn a_cancelled_task_ends() {
-    let service = Service::start("").await;
-    let meta = json!({"io.modelcontextprotocol/clientCapabilities":
-        {"extensions": {"io.modelcontextprotocol/tasks": {}}}});
-    let call = json!({"name": "utilities_sleep", "arguments": {"duration": "5m"}, "_meta": meta});
-    let (_, message) = service.send("tools/call", call).await;
-    let params = json!({"taskId": message["result"]["taskId"], "_meta": meta});
-    let (_, acknowledged) = service.send("tasks/cancel", params.clone()).await;
-    assert_eq!(acknowledged["result"]["resultType"], "complete");
-    service.counted("mcp_tool_calls_total{outcome=\"cancelled\",tool=\"utilities_sleep\"} 1").await;
-    let (_, message) = service.send("tasks/get", params).await;
-    assert_eq!(message["result"]["status"], "cancelled");
-}
-
-#[tokio::test]
 async fn a_listener_hears_of_its_task_and_is_told_when_the_server_ends() {
     let mut service = Service::start("").await;
     let meta = json!({"io.modelcontextprotocol/clientCapabilities":
@@ -255,7 +214,8 @@ async fn resources_and_completion_answer() {
 
 #[tokio::test]
 async fn instances_are_completed_for_those_who_can_ask_them() {
-    let service = Service::start("backends:\n  prometheus:\n    instances:\n      eu:\n        url: http://127.0.0.1:1\n").await;
+    let service =
+        Service::start("backends:\n  prometheus:\n    instances:\n      eu:\n        url: http://127.0.0.1:1\n").await;
     let template = json!({
         "ref": {"type": "ref/resource", "uri": "prometheus://{instance}/{view}"},
         "argument": {"name": "instance", "value": ""},

@@ -1,18 +1,22 @@
 //! Calls that go on after their answer: the extension `io.modelcontextprotocol/tasks`.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::places::Places;
 use super::era::Revision;
 use super::fault::Fault;
 use super::input::{self, Asking};
@@ -28,8 +32,8 @@ use crate::toolkit::{Described, Task as Mode};
 /// The name of the extension.
 pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-/// How long a task and its result are kept.
-const LIFETIME: Duration = Duration::from_secs(3600);
+/// How much longer the store keeps a task than it lives, so that its end can still be told.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// How often a client should ask, in milliseconds.
 const POLL_INTERVAL: u64 = 1_000;
@@ -37,16 +41,15 @@ const POLL_INTERVAL: u64 = 1_000;
 /// A call that takes longer than this becomes a task, where it may.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Tasks that run in one process at a time.
-const MOST_RUNNING: usize = 256;
-
 /// Keeps and runs tasks.
 #[derive(Clone, Debug)]
-pub(super) struct Tasks {
+pub struct Tasks {
     store: Shared,
     changes: Changes,
     dispatch: Arc<Dispatch>,
-    running: Arc<Semaphore>,
+    places: Places,
+    /// How long a task may take, and its result is kept.
+    lifetime: Duration,
 }
 
 /// How far a task is.
@@ -74,6 +77,8 @@ struct Record {
     message: Option<String>,
     created: Timestamp,
     updated: Timestamp,
+    /// How long it may take from its creation, in milliseconds.
+    ttl: u64,
     /// The questions that are still open.
     questions: Map<String, Value>,
     /// The answers that came in.
@@ -159,12 +164,14 @@ fn task_params(request: &Request, context: &Context) -> Result<Params, Fault> {
 }
 
 fn unknown() -> Fault {
-    Fault::invalid_params("taskId: there is no such task; tasks are kept for an hour, for their caller only")
+    Fault::invalid_params("taskId: there is no such task (any more); tasks are kept for a while, for their caller only")
 }
 
 impl Tasks {
-    pub(super) fn new(store: Shared, dispatch: Arc<Dispatch>) -> Self {
-        Self { changes: Changes::new(store.clone()), store, dispatch, running: Arc::new(Semaphore::new(MOST_RUNNING)) }
+    /// Tasks of calls that `dispatch` carries out; each may take `lifetime`, and its result is kept as long.
+    #[must_use]
+    pub fn new(store: Shared, dispatch: Arc<Dispatch>, lifetime: Duration) -> Self {
+        Self { changes: Changes::new(store.clone()), store, dispatch, places: Places::default(), lifetime }
     }
 
     fn start(&self, tool: &'static str, arguments: &Map<String, Value>, context: &Context) -> Run {
@@ -184,11 +191,7 @@ impl Tasks {
         context: Context,
         run: Run,
     ) -> Result<Map<String, Value>, Fault> {
-        let place = self
-            .running
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Fault::from(Error::TooManyCalls { retry_after: Duration::from_secs(5) }))?;
+        let place = self.places.take(&context.caller.identity())?;
         let id = random_token("task-");
         let now = Timestamp::now();
         let record = Record {
@@ -197,22 +200,41 @@ impl Tasks {
             message: None,
             created: now,
             updated: now,
+            ttl: u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX),
             questions: Map::new(),
             answers: BTreeMap::new(),
             result: None,
             error: None,
         };
         let signals = self.store.subscribe(&key(&id)).await?;
-        self.store.put(&key(&id), encode(&record), LIFETIME, Condition::Absent).await?;
+        self.store.put(&key(&id), encode(&record), self.lifetime + MARGIN, Condition::Absent).await?;
         let task = shown(&id, &record);
         let tasks = self.clone();
         tokio::spawn(async move {
             let _place = place;
-            if let Err(fault) = tasks.drive(&id, tool, arguments, context, run, signals).await {
-                tracing::warn!(task.id = id, error = fault.message, "a task is lost");
-            }
+            let cancelled = context.cancelled.clone();
+            let drive = tasks.drive(&id, tool, arguments, context, run, signals);
+            tasks.see_through(&id, drive).await;
+            cancelled.cancel();
         });
         Ok(task)
+    }
+
+    /// Sees that a task ends in time, whatever becomes of its run: a record must not stay as if somebody worked on it.
+    async fn see_through(&self, id: &str, drive: impl Future<Output = Result<(), Fault>>) {
+        let fault = match tokio::time::timeout(self.lifetime, AssertUnwindSafe(drive).catch_unwind()).await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(fault))) => fault,
+            Ok(Err(_)) => Error::internal("a task panicked").into(),
+            Err(_) => {
+                let asked = self.read(id).await.is_ok_and(|record| record.status == Status::InputRequired);
+                let what = if asked { "its question was not answered" } else { "it was not done" };
+                Error::TimedOut(format!("{what} within {} s; call the tool again", self.lifetime.as_secs())).into()
+            }
+        };
+        if let Err(error) = self.fail(id, &fault).await {
+            tracing::warn!(task.id = id, reason = fault.message, error = error.message, "a task is lost");
+        }
     }
 
     /// Brings a task to its end, asking and waiting as often as it needs.
@@ -230,7 +252,11 @@ impl Tasks {
                 tokio::select! {
                     outcome = &mut run => break outcome,
                     signal = signals.next() => {
-                        if signal.is_none() || self.is_over(id).await? {
+                        if signal.is_none() {
+                            // Cut off, because more came than was heard: whatever it was, the record tells.
+                            signals = self.store.subscribe(&key(id)).await?;
+                        }
+                        if self.is_over(id).await? {
                             context.cancelled.cancel();
                             return Ok(());
                         }
@@ -249,15 +275,7 @@ impl Tasks {
                     run = self.start(tool, &arguments, &context);
                 }
                 Err(Error::Cancelled) => return self.finish(id, Status::Cancelled, |_| {}).await,
-                Err(error) => {
-                    let fault = Fault::from(error);
-                    return self
-                        .finish(id, Status::Failed, |record| {
-                            record.message = Some(fault.message.clone());
-                            record.error = Some(fault.object());
-                        })
-                        .await;
-                }
+                Err(error) => return self.fail(id, &error.into()).await,
             }
         }
     }
@@ -271,7 +289,7 @@ impl Tasks {
         signals: &mut Subscription,
     ) -> Result<Option<BTreeMap<String, Value>>, Fault> {
         if let Err(fault) = input::check_capabilities(asked, &context.client) {
-            self.finish(id, Status::Failed, |record| record.error = Some(fault.object())).await?;
+            self.fail(id, &fault).await?;
             return Ok(None);
         }
         let Value::Object(questions) = input::requests(asked) else { return Ok(None) };
@@ -289,7 +307,7 @@ impl Tasks {
                 return Ok(Some(record.answers));
             }
             if signals.next().await.is_none() {
-                return Ok(None);
+                *signals = self.store.subscribe(&key(id)).await?;
             }
         }
     }
@@ -320,6 +338,15 @@ impl Tasks {
         .await
     }
 
+    /// Ends a task with a failure, unless it has ended.
+    async fn fail(&self, id: &str, fault: &Fault) -> Result<(), Fault> {
+        self.finish(id, Status::Failed, |record| {
+            record.message = Some(fault.message.clone());
+            record.error = Some(fault.object());
+        })
+        .await
+    }
+
     /// Changes a record that has not ended; what changes at the same time elsewhere is not lost.
     async fn change(&self, id: &str, change: impl Fn(&mut Record)) -> Result<(), Fault> {
         loop {
@@ -330,7 +357,7 @@ impl Tasks {
             }
             change(&mut record);
             record.updated = Timestamp::now();
-            if self.store.put(&key(id), encode(&record), LIFETIME, Condition::Is(old)).await? {
+            if self.store.put(&key(id), encode(&record), self.lifetime + MARGIN, Condition::Is(old)).await? {
                 self.changes.tell(&Change::Task(id.to_owned())).await;
                 return Ok(());
             }
@@ -381,7 +408,7 @@ fn shown(id: &str, record: &Record) -> Map<String, Value> {
     }
     task.insert("createdAt".into(), record.created.to_string().into());
     task.insert("lastUpdatedAt".into(), record.updated.to_string().into());
-    task.insert("ttlMs".into(), json!(LIFETIME.as_secs() * 1000));
+    task.insert("ttlMs".into(), record.ttl.into());
     task.insert("pollIntervalMs".into(), POLL_INTERVAL.into());
     task
 }
@@ -396,4 +423,70 @@ fn encode(record: &Record) -> Bytes {
 
 fn decode(bytes: &[u8]) -> Result<Record> {
     serde_json::from_slice(bytes).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::Wholes;
+    use crate::backends::Backends;
+    use crate::caller::{Caller, Effect};
+    use crate::store::Memory;
+    use crate::toolkit::{Catalogue, Surroundings, Switches};
+
+    fn tasks() -> Tasks {
+        let store: Shared = Arc::new(Memory::new(1 << 20));
+        let surroundings = Surroundings {
+            backends: Arc::new(Backends::new(&crate::backends::Config::default()).unwrap()),
+            catalogue: Arc::new(Catalogue::new(&[], &Switches::default(), &|_| true)),
+            changes: Changes::new(store.clone()),
+            wholes: Wholes::new(store.clone()),
+        };
+        let dispatch = Arc::new(Dispatch::new(surroundings, store.clone(), Duration::from_secs(60)));
+        Tasks::new(store, dispatch, Duration::from_secs(60))
+    }
+
+    /// Makes a task of a run, lets `meanwhile` happen before it goes on, and waits for its end.
+    async fn ended(tasks: &Tasks, run: Run, meanwhile: impl AsyncFnOnce(&str)) -> Record {
+        let context = Context::detached(Arc::new(Caller::local(Effect::Read)), Duration::from_secs(60));
+        let task = tasks.create("a_tool", Map::new(), context, run).await.unwrap();
+        let id = task["taskId"].as_str().unwrap();
+        meanwhile(id).await;
+        let wait = async {
+            loop {
+                let record = tasks.read(id).await.unwrap();
+                if record.status.is_final() {
+                    return record;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the task ends")
+    }
+
+    #[tokio::test]
+    async fn a_task_that_hears_more_than_it_can_take_in_goes_on() {
+        let tasks = tasks();
+        let (done, wait) = tokio::sync::oneshot::channel();
+        let run: Run = Box::pin(async move {
+            wait.await.map_err(Error::internal)?;
+            Ok(Shown::default())
+        });
+        let record = ended(&tasks, run, async |id| {
+            for _ in 0..1_000 {
+                tasks.signal(id).await.unwrap();
+            }
+            done.send(()).unwrap();
+        })
+        .await;
+        assert_eq!(record.status, Status::Completed);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_breaks_off_leaves_a_failed_task() {
+        let run: Run = Box::pin(async { panic!("a defect") });
+        let record = ended(&tasks(), run, async |_| {}).await;
+        assert_eq!(record.status, Status::Failed);
+        assert!(record.message.unwrap().starts_with("internal error"));
+    }
 }
