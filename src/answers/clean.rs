@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::redact::without_credentials;
+
 /// Whether a character shows nothing, or changes how others are shown (Unicode TR36 §3, TR9 §2).
 fn is_hidden(c: char) -> bool {
     matches!(c,
@@ -20,9 +22,16 @@ fn is_clean(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) || !text.chars().any(is_bad)
 }
 
-/// Text without control and direction characters; line breaks and tabs stay.
+/// Text without control and direction characters, and without credentials in addresses; line breaks and tabs stay.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
+    match without_controls(text) {
+        Cow::Borrowed(text) => without_credentials(text),
+        Cow::Owned(text) => Cow::Owned(without_credentials(&text).into_owned()),
+    }
+}
+
+fn without_controls(text: &str) -> Cow<'_, str> {
     if is_clean(text) {
         return Cow::Borrowed(text);
     }

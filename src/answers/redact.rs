@@ -1,4 +1,7 @@
-//! Secrets are replaced by a keyed fingerprint, so that "did it change?" stays answerable.
+//! Secrets are replaced: where a configuration names them by a keyed fingerprint, so that "did it change?" stays
+//! answerable; in the addresses within any text by a word.
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -24,7 +27,14 @@ const SECRET_KEYS: [&str; 13] = [
 /// Endings that make such a key harmless: it only says where the secret is, or about it.
 const HARMLESS_ENDINGS: [&str; 6] = ["_file", "_path", "_ref", "_url", "_type", "_name"];
 
-/// Replaces the secrets in a value, wherever a key's name gives them away, and passwords in URLs.
+/// Names of URL parameters that are secret besides those, all of it.
+const SECRET_PARAMETERS: [&str; 9] =
+    ["auth", "jwt", "key", "pass", "pwd", "sas", "sig", "signature", "x-amz-signature"];
+
+/// What stands in place of a secret.
+const HIDDEN: &str = "hidden";
+
+/// Replaces the secrets in a value, wherever a key's name gives them away, and credentials in addresses.
 pub fn redact(value: &mut Value, signer: &Signer) {
     match value {
         Value::Object(map) => {
@@ -37,7 +47,11 @@ pub fn redact(value: &mut Value, signer: &Signer) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|value| redact(value, signer)),
-        Value::String(text) => redact_url(text, signer),
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = replace(text, &|secret| fingerprint(secret, signer)) {
+                *text = hidden;
+            }
+        }
         _ => {}
     }
 }
@@ -47,6 +61,12 @@ pub fn redact(value: &mut Value, signer: &Signer) {
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET_KEYS.iter().any(|part| key.contains(part)) && !HARMLESS_ENDINGS.iter().any(|ending| key.ends_with(ending))
+}
+
+/// Whether the name of a URL parameter says that its value is secret.
+#[must_use]
+pub fn is_secret_parameter(name: &str) -> bool {
+    is_secret_key(name) || SECRET_PARAMETERS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 fn hide(value: &mut Value, signer: &Signer) {
@@ -60,20 +80,82 @@ fn hide(value: &mut Value, signer: &Signer) {
     }
 }
 
-fn redact_url(text: &mut String, signer: &Signer) {
-    if !text.contains("://") || !text.contains('@') {
-        return;
+/// A text without the credentials in its addresses: `user:password@`, `token@`, and parameters such as `?token=`.
+#[must_use]
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    replace(text, &|_| HIDDEN.to_owned())
+}
+
+fn replace<'a>(text: &'a str, hide: &dyn Fn(&str) -> String) -> Cow<'a, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'@' | b'=')) {
+        return Cow::Borrowed(text);
     }
-    if let Ok(mut url) = url::Url::parse(text)
-        && let Some(password) = url.password().map(str::to_owned)
-        && url.set_password(Some(&fingerprint(&password, signer))).is_ok()
-    {
-        *text = url.into();
+    let mut replaced = String::new();
+    let mut done = 0;
+    while let Some((start, end)) = next_secret(text, done) {
+        replaced.push_str(&text[done..start]);
+        replaced.push_str(&hide(&text[start..end]));
+        done = end;
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    replaced.push_str(&text[done..]);
+    Cow::Owned(replaced)
+}
+
+/// Where the next secret of an address begins and ends, from a place on.
+fn next_secret(text: &str, from: usize) -> Option<(usize, usize)> {
+    let mut place = from;
+    loop {
+        let found = text[place..].find(['/', '?', '&', ';'])? + place;
+        place = found + 1;
+        let secret = match text.as_bytes()[found] {
+            b'/' if text[..found].ends_with(":/") => in_authority(text, place),
+            b'/' => None,
+            _ => in_parameter(text, place),
+        };
+        if let Some((start, end)) = secret
+            && start >= from
+            && !is_hidden_already(&text[start..end])
+        {
+            return Some((start, end));
+        }
     }
 }
 
-fn fingerprint(text: &str, signer: &Signer) -> String {
-    format!("hidden-{}", signer.fingerprint(text))
+/// The password, or else the user name, in what stands between `://` and the path (RFC 3986 §3.2.1).
+fn in_authority(text: &str, start: usize) -> Option<(usize, usize)> {
+    let is_end = |c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '\\') || c.is_whitespace();
+    let end = text[start..].find(is_end).map_or(text.len(), |length| start + length);
+    let at = text[start..end].rfind('@')? + start;
+    let start = text[start..at].find(':').map_or(start, |colon| start + colon + 1);
+    (start < at).then_some((start, at))
+}
+
+/// The value of a parameter whose name says that it is secret.
+fn in_parameter(text: &str, start: usize) -> Option<(usize, usize)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+    let equals = text[start..].find(|c| !is_name(c)).map(|length| start + length)?;
+    if !text[equals..].starts_with('=') || !is_secret_parameter(&text[start..equals]) {
+        return None;
+    }
+    let start = equals + 1;
+    let is_end =
+        |c: char| matches!(c, '&' | ';' | '#' | '"' | '\'' | '<' | '>' | '\\' | ')' | ',') || c.is_whitespace();
+    let end = text[start..].find(is_end).map_or(text.len(), |length| start + length);
+    (start < end).then_some((start, end))
+}
+
+/// Whether somebody replaced it before us: a fingerprint of ours, `xxxxx` as Go writes it, or `<secret>`.
+fn is_hidden_already(text: &str) -> bool {
+    text.starts_with(HIDDEN) || text.chars().all(|c| matches!(c, 'x' | '*' | '…')) || text == "%3Csecret%3E"
+}
+
+/// What stands in place of a secret, and changes when it does.
+#[must_use]
+pub fn fingerprint(text: &str, signer: &Signer) -> String {
+    format!("{HIDDEN}-{}", signer.fingerprint(text))
 }
 
 #[cfg(test)]
@@ -98,5 +180,49 @@ mod tests {
         );
         let hidden = value["basic_auth"]["password"].as_str().unwrap();
         assert_eq!(hidden, format!("hidden-{}", signer.fingerprint("hunter2")));
+    }
+
+    #[test]
+    fn credentials_in_the_addresses_of_a_text_go_and_the_rest_stays() {
+        for (text, expected) in [
+            (
+                "Get \"http://ann:hunter2@db:9187/metrics?x=1&token=hunter2\": dial tcp 10.0.0.1:9187: refused",
+                "Get \"http://ann:hidden@db:9187/metrics?x=1&token=hidden\": dial tcp 10.0.0.1:9187: refused",
+            ),
+            (
+                "https://ghp_hunter2@github.com/x and amqp://u:p@ss@mq/",
+                "https://hidden@github.com/x and amqp://u:hidden@mq/",
+            ),
+            (
+                "see /a?access_token=hunter2#top, /b?API_KEY=hunter2, /c?sig=a%2Fb",
+                "see /a?access_token=hidden#top, /b?API_KEY=hidden, /c?sig=hidden",
+            ),
+            ("https://x/?key=hunter2&token_type=bearer&tokens=", "https://x/?key=hidden&token_type=bearer&tokens="),
+            ("https://h?client_secret=ü", "https://h?client_secret=hidden"),
+        ] {
+            assert_eq!(without_credentials(text), expected);
+            assert_eq!(without_credentials(expected), expected);
+        }
+        for text in [
+            "mail ann@example.org, see https://example.org/@ann?tab=1",
+            "http://user:xxxxx@host and http://:@host and https://@host",
+            "sum(rate(x{token=\"a\"}[5m])) == 1",
+            "ssh git@github.com:x/y; a=b&c=d?e=f",
+            "?token= &key",
+            "://",
+            "=@",
+        ] {
+            assert!(matches!(without_credentials(text), Cow::Borrowed(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_within_longer_values_of_a_configuration_become_fingerprints() {
+        let signer = Signer::new(b"key");
+        let mut value = json!({"args": ["--remote=https://ann:hunter2@example.org/x"]});
+        redact(&mut value, &signer);
+        let expected = format!("--remote=https://ann:hidden-{}@example.org/x", signer.fingerprint("hunter2"));
+        assert_eq!(value["args"][0], expected);
+        assert_eq!(without_credentials(&expected), expected);
     }
 }

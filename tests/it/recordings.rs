@@ -33,10 +33,13 @@ static MOMENT: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// What may differ in an answer: moments, lengths of time, and the random ids of plans and kept answers.
+/// What may differ in an answer: moments, lengths of time, random ids of plans and kept answers, and fingerprints.
 static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(&format!(r"(?<moment>{})|(?:plan-|results://)[\w-]+|\b(?<length>(?:\d+[dhms])+)\b", MOMENT.as_str()))
-        .unwrap()
+    Regex::new(&format!(
+        r"(?<moment>{})|(?:plan-|hidden-|results://)[\w-]+|\b(?<length>(?:\d+[dhms])+)\b",
+        MOMENT.as_str()
+    ))
+    .unwrap()
 });
 
 /// A file of `tests/recordings`.

@@ -11,7 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::promql;
+use crate::answers::redact;
 use crate::error::{Error, Result};
+use crate::secrets::Signer;
 
 /// Characters up to which a value is read rather than skipped.
 const READABLE: f64 = 40.0;
@@ -31,6 +33,15 @@ impl LabelSet {
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let place = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(place).1)
+    }
+
+    /// Hides the values of URL parameters (`__param_token`) that are secret by their name.
+    pub(super) fn hide_parameters(&mut self, signer: &Signer) {
+        for (name, value) in &mut self.0 {
+            if name.strip_prefix("__param_").is_some_and(redact::is_secret_parameter) {
+                *value = redact::fingerprint(value, signer);
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -182,6 +182,10 @@ impl Tool for ListTargets {
         let parameters = Parameters { state: self.state, pool: self.pool.as_deref() };
         let request = Request::get("api/v1/targets").query(&parameters)?;
         let mut found = prometheus.ask::<Found>(request).await?.data;
+        let discovered = found.active_targets.iter_mut().map(|target| &mut target.discovered_labels);
+        for labels in discovered.chain(found.dropped_targets.iter_mut().map(|target| &mut target.discovered_labels)) {
+            labels.hide_parameters(&prometheus.context.signer);
+        }
         // The parameter `scrapePool` is known from 2.42, `state` is passed over by some stores.
         if let Some(pool) = &self.pool {
             found.active_targets.retain(|target| target.scrape_pool == *pool || target.labels.get("job") == pool);
