@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::rest::{Request, Shared, shorten};
 use crate::call::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A handle on one Alertmanager for one call.
 #[derive(Debug)]
@@ -29,14 +29,9 @@ impl Alertmanager {
     /// Sends a request and reads its answer.
     ///
     /// # Errors
-    /// Those of [`super::rest::Rest::json`]; a rejected argument is [`Error::BadArguments`] in Alertmanager's own words.
+    /// Those of [`super::rest::Rest::ask`]; a rejected argument is [`Error::BadArguments`] in Alertmanager's own words.
     pub async fn ask<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T> {
-        self.rest.json(request, &self.context).await.map_err(|error| match error {
-            Error::Backend { status: 400 | 422, message, backend } => {
-                Error::BadArguments(format!("{backend} refuses it: {message}"))
-            }
-            other => other,
-        })
+        self.rest.ask(request, &self.context).await
     }
 }
 

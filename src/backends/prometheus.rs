@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::rest::{Request, Shared, shorten};
 use crate::call::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A handle on one Prometheus for one call.
 #[derive(Debug)]
@@ -50,14 +50,9 @@ impl Prometheus {
     /// Sends a request and takes its answer out of the envelope.
     ///
     /// # Errors
-    /// Those of [`super::rest::Rest::json`]; a rejected query is [`Error::BadArguments`] in Prometheus' own words.
+    /// Those of [`super::rest::Rest::ask`]; a rejected query is [`Error::BadArguments`] in Prometheus' own words.
     pub async fn ask<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<Envelope<T>> {
-        self.rest.json(request, &self.context).await.map_err(|error| match error {
-            Error::Backend { status: 400 | 422, message, backend } => {
-                Error::BadArguments(format!("{backend} refuses it: {message}"))
-            }
-            other => other,
-        })
+        self.rest.ask(request, &self.context).await
     }
 }
 

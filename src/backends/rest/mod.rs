@@ -126,6 +126,19 @@ impl Rest {
         })
     }
 
+    /// Sends a request that is made of the caller's arguments, and reads the answer as JSON.
+    ///
+    /// # Errors
+    /// Those of [`Rest::json`]; what the backend rejects is [`Error::BadArguments`] in its own words.
+    pub async fn ask<T: DeserializeOwned + Send + 'static>(&self, request: Request, context: &Context) -> Result<T> {
+        self.json(request, context).await.map_err(|error| match error {
+            Error::Backend { status: 400 | 422, message, backend } => {
+                Error::BadArguments(format!("{backend} refuses it: {message}"))
+            }
+            other => other,
+        })
+    }
+
     /// Sends a request and returns the body of a successful answer.
     ///
     /// # Errors
@@ -293,24 +306,29 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// What a failure means that the backend did not explain, and what to do about it.
 fn explain(status: StatusCode, redirected: bool, body: &[u8]) -> String {
+    let (meaning, next) = match status.as_u16() {
+        401 => ("the credentials configured for it are missing or wrong", "an operator sets them under `backends`"),
+        403 => {
+            ("the credentials configured for it do not allow this", "an operator can give it others under `backends`")
+        }
+        404 => ("it has no such path", "check the base address and its version"),
+        429 => ("it takes no more for now", "try again in a while, or ask for less"),
+        _ if redirected => ("it redirects elsewhere", "configure the address it points to"),
+        502..=504 => ("", "it may be starting, overloaded or down: try again in a while"),
+        500.. => ("", "try again; its own log may say more"),
+        _ => ("", "check the base address and its version"),
+    };
     let said = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST_MESSAGE)]);
-    let said = said.trim();
-    let hint = match status.as_u16() {
-        401 => "the credentials configured for it are missing or wrong",
-        403 => "the credentials configured for it do not allow this",
-        404 => "it has no such path; check the base address and its version",
-        _ if redirected => "it redirects elsewhere; configure the address it points to",
-        _ if said.is_empty() => "it gave no reason",
-        _ => "",
+    let said = shorten(if said.trim_start().starts_with('<') { "" } else { said.trim() });
+    let what = match (meaning, said.as_str()) {
+        ("", "") => "it gave no reason".to_owned(),
+        ("", _) => said,
+        (_, "") => meaning.to_owned(),
+        (..) => format!("{meaning} ({said})"),
     };
-    let said = if said.starts_with('<') { "" } else { said };
-    let text = match (hint.is_empty(), said.is_empty()) {
-        (false, false) => format!("{hint} ({said})"),
-        (false, true) => hint.to_owned(),
-        (true, _) => said.to_owned(),
-    };
-    shorten(&text)
+    format!("{what}; {next}")
 }
 
 /// A backend's own words, made safe and short.

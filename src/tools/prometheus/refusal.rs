@@ -58,7 +58,9 @@ pub(super) fn explain(error: Error, query: &str) -> Error {
         {
             text.push_str(&format!(". What helps: {advice}"));
         }
-        text.push('.');
+        if !text.ends_with(['.', '?', '!']) {
+            text.push('.');
+        }
         text
     };
     match error {
