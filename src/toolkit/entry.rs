@@ -3,15 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::arguments::read;
 use super::surroundings::{Handle, Surroundings};
 use super::{FanOut, Forward, Output, Policy, Tool, schema};
 use crate::answers::{Answer, Row};
 use crate::call::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A running call.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>>;
@@ -102,22 +101,5 @@ fn run<'a, T: Tool>(
         let tool = read::<T>(args)?;
         let backend = T::Backend::open(surroundings, instance.as_deref(), context)?;
         tool.call(&backend).await?.into_answer()
-    })
-}
-
-/// Reads arguments whose names were already checked; an absent argument and `null` mean the same.
-fn read<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Value>) -> Result<T> {
-    args.retain(|_, value| !value.is_null());
-    serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
-        let path = error.path().to_string();
-        let message = error.into_inner().to_string();
-        if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next())
-            && path == "."
-        {
-            let schema = schema::of::<T>();
-            let about = schema.get("properties").and_then(|known| known.get(name)?.get("description")?.as_str());
-            return Error::BadArguments(format!("`{name}` is needed: {}", about.unwrap_or("it has no default")));
-        }
-        Error::BadArguments(if path == "." { message } else { format!("{path}: {message}") })
     })
 }

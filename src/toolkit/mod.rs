@@ -1,6 +1,7 @@
 //! What a tool is: a struct of arguments that can run itself.
 
 pub mod args;
+mod arguments;
 mod catalogue;
 mod entry;
 mod output;

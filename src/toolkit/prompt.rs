@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::arguments::read;
 use super::{Reader, schema};
 use crate::call::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A prompt.
 pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
@@ -21,7 +22,8 @@ pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
     /// The messages it stands for, as MCP's `PromptMessage`.
     ///
     /// # Errors
-    /// [`Error::BadArguments`] for values that cannot be used, [`Error::InputRequired`] to ask the client first.
+    /// [`crate::error::Error::BadArguments`] for values that cannot be used, [`crate::error::Error::InputRequired`] to ask
+    /// the client first.
     fn messages(self, context: &Context) -> Result<Vec<Value>>;
 
     /// What could stand in an argument of which `typed` is there already.
@@ -76,11 +78,7 @@ pub const fn prompt<P: Prompt>() -> PromptEntry {
 }
 
 fn messages<P: Prompt>(arguments: Map<String, Value>, context: &Context) -> Result<Vec<Value>> {
-    let prompt: P = serde_path_to_error::deserialize(Value::Object(arguments)).map_err(|error| {
-        let path = error.path().to_string();
-        let message = error.into_inner().to_string();
-        Error::BadArguments(if path == "." { message } else { format!("{path}: {message}") })
-    })?;
+    let prompt: P = read(arguments)?;
     prompt.messages(context)
 }
 
@@ -89,8 +87,7 @@ impl PromptEntry {
     #[must_use]
     pub fn arguments(&self) -> Vec<Value> {
         let schema = (self.schema)();
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema::required(&schema).collect();
         let properties = schema.get("properties").and_then(Value::as_object);
         properties
             .into_iter()

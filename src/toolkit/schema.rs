@@ -22,6 +22,11 @@ pub fn of<T: JsonSchema>() -> Map<String, Value> {
     }
 }
 
+/// The names of the properties that must be there.
+pub fn required(schema: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// The doc comment of a type, as one sentence and the rest.
 #[must_use]
 pub fn description<T: JsonSchema>() -> String {

@@ -281,7 +281,7 @@ async fn what_is_wrong_with_a_query_or_an_argument_is_said_with_what_to_do() {
     for (tool, arguments, expected) in [
         ("query", json!({"query": "up", "limit": 5001}), "limit: 5001 is not a whole number from 1 to 5000"),
         ("query", json!({"query": "up", "time": "noon"}), "time: `noon` is not a time"),
-        ("query", json!({"query": "up", "view": "wide"}), "view: unknown variant `wide`, expected one of `table`"),
+        ("query", json!({"query": "up", "view": "wide"}), "view: \"wide\" is not one of table, summary, full"),
         ("query", json!({"expr": "up"}), "unknown argument `expr`; allowed: query, instance"),
         ("query", json!({"query": "up", "instance": "three"}), "there is no prometheus `three`; configured: gone, one"),
         ("query_range", json!({"query": "up", "start": "now", "end": "now-1h"}), "is not before the end"),
@@ -291,7 +291,7 @@ async fn what_is_wrong_with_a_query_or_an_argument_is_said_with_what_to_do() {
         ("search_metrics", json!({"query": "/(/"}), "query: the regular expression between the slashes is wrong"),
         ("list_alerts", json!({"filter": ["severity"]}), "filter: `severity` is no matcher"),
         ("list_rules", json!({"match": ["QueueLong"]}), "match: `QueueLong` is no selector over rule labels"),
-        ("get_status", json!({"parts": ["all"]}), "parts[0]: unknown variant `all`"),
+        ("get_status", json!({"parts": ["all"]}), "parts[0]: \"all\" is not one of build, "),
         ("query", json!({"query": "up", "instance": "gone"}), "prometheus/gone cannot be reached"),
     ] {
         let message = stand.refused(tool, arguments.clone()).await;
