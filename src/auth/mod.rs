@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// API keys, as `cloud-native-mcp keys create` prints them: only the hash of each is kept.
+    /// API keys, as `cloud-native-mcp keys create` prints them: name, hash, allow (read, write or destroy), expires. Only
+    /// the hash of each is kept.
     pub api_keys: Vec<ApiKey>,
 }
 

@@ -36,7 +36,7 @@ pub struct Config {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Instances {
-    /// The one that is asked when a call names none; needless where there is only one.
+    /// The instance that is asked when a call names none; needless where there is only one.
     pub default: Option<String>,
     /// How to reach each, by the name that calls use.
     pub instances: BTreeMap<String, rest::Config>,

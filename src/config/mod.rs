@@ -34,7 +34,7 @@ pub struct Config {
     pub server: edge::Config,
     /// Who may call. Without any, only this machine can connect.
     pub auth: auth::Config,
-    /// The most that a caller may do where there is no authentication.
+    /// The most that a caller may do where there is no authentication: read, write or destroy.
     pub allow: Effect,
     /// Which tools there are.
     pub tools: Switches,
@@ -46,7 +46,7 @@ pub struct Config {
     pub signing_key: Secret,
     /// Lines on standard error.
     pub log: Log,
-    /// The systems that tools talk to.
+    /// The systems that tools talk to. Callers can choose an instance by its name, never an address.
     pub backends: backends::Config,
 }
 
@@ -78,7 +78,7 @@ pub struct Store {
 pub struct Log {
     /// error, warn, info, debug or trace; or per module, as in `info,cloud_native_mcp::backends=debug`.
     pub level: String,
-    /// How lines look.
+    /// How lines look: text or json.
     pub format: LogFormat,
 }
 

@@ -52,3 +52,46 @@ fn write_rows(rows: &mut String, schema: &Value, default: Option<&Value>, path: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The comment above each key of the defaults, as one line, by its path.
+    fn comments() -> Vec<(String, String)> {
+        let mut comments = Vec::new();
+        let mut above: Vec<(usize, String)> = Vec::new();
+        let mut comment: Vec<&str> = Vec::new();
+        for line in DEFAULTS.lines() {
+            let text = line.trim_start();
+            let depth = line.len() - text.len();
+            if let Some(words) = text.strip_prefix("# ") {
+                comment.push(words);
+            } else if let Some((key, _)) = text.split_once(':') {
+                above.retain(|(known, _)| *known < depth);
+                let path = above.iter().map(|(_, key)| key.as_str()).chain([key.trim_matches('"')]);
+                comments.push((path.collect::<Vec<_>>().join("."), comment.join(" ").replace('`', "")));
+                above.push((depth, key.trim_matches('"').to_owned()));
+                comment.clear();
+            } else {
+                comment.clear();
+            }
+        }
+        comments
+    }
+
+    #[test]
+    fn the_comments_of_the_defaults_are_those_of_the_settings() {
+        let schema = Value::Object(schema::of::<Config>());
+        let mut wrong = Vec::new();
+        for (path, comment) in comments() {
+            let property = path.split('.').try_fold(&schema, |schema, key| schema.get("properties")?.get(key));
+            let documented = property.and_then(|property| property.get("description")?.as_str()).unwrap_or_default();
+            let documented = documented.replace('`', "").replace('\n', " ");
+            if documented != comment {
+                wrong.push(format!("{path}\n  {comment}\n  {documented}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}

@@ -33,7 +33,8 @@ impl Topic {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switches {
-    /// Tools that are on: names of services, toolsets or tools, with `*` for any text. A few need their full name here.
+    /// Tools that are on: names of services, toolsets or tools, with `*` for any text. A few need their full name here, as
+    /// in `["*", prometheus_create_snapshot]`: docs/TOOLS.md marks them.
     pub on: Vec<String>,
     /// Tools that are off, even when a pattern of `on` matches.
     pub off: Vec<String>,

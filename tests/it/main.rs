@@ -10,6 +10,7 @@
 //! - `alertmanager`, `web_fetch`: tools against what they reach
 //! - `fuzz`: whatever comes in; `hostile`: clients that mean harm, and slow networks
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
+//! - `catalogue`: names and descriptions of tools and prompts
 //! - `structure`: the order of the modules; generated documents are fresh
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
@@ -22,6 +23,7 @@ mod stack;
 
 mod access;
 mod alertmanager;
+mod catalogue;
 mod clients;
 mod command_line;
 mod conformance;

@@ -31,10 +31,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Hosts that may be asked: `docs.example.org`, `*.example.org` for any name below, with `:8443` for a port other
+    /// Hosts that may be fetched: `docs.example.org`, `*.example.org` for any name below, with `:8443` for a port other
     /// than 80 and 443. None means that nothing can be fetched.
     pub allow: Vec<String>,
-    /// Networks, for example `10.1.0.0/16`, that may be reached although they are not public: for intranets and tests.
+    /// Networks that may be reached although they are not public, for example `10.1.0.0/16`: for intranets and tests.
     /// Addresses of cloud metadata stay refused.
     pub allow_private: Vec<String>,
     /// Bytes of one page that are read, after decompression.
