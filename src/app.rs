@@ -24,7 +24,7 @@ use crate::tools;
 use crate::yaml::join;
 
 /// What a model should know before it calls anything.
-const INSTRUCTIONS: &str = "\
+pub const INSTRUCTIONS: &str = "\
 Tools of the systems that this organisation runs. Answers are tables cut to a budget: `limit`, `cursor`, `view` and \
 `max_tokens` choose more or less, and a line at the end says what was left out. `instance` names one of several systems \
 of a kind, or \"*\" for all; `server_list_backends` shows them. More tools than are listed: `tools_search` finds them, \
@@ -67,8 +67,7 @@ impl App {
             "" => Signer::random(),
             key => Signer::new(key.as_bytes()),
         });
-        let has_web = backends.has_web();
-        let configured = |service: &str| backends.has(service) || (service == "web" && has_web);
+        let configured = |service: &str| backends.has(service);
         let catalogue = Catalogue::new(&contents.topics, &config.tools, &configured);
         let surroundings = Surroundings {
             backends: Arc::new(backends),
@@ -160,7 +159,8 @@ impl Parts {
         let backends = Backends::new(&config.backends).map_err(|found| mistakes.extend(found)).ok();
         let authenticator = Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
         for (key, pattern) in config.tools.idle(&contents.topics) {
-            let message = format!("`{pattern}` matches no service, toolset or tool; `cloud-native-mcp tools` lists them");
+            let message =
+                format!("`{pattern}` matches no service, toolset or tool; `cloud-native-mcp tools` lists them");
             mistakes.push((join("tools", &key), message));
         }
         if let Some(message) = wrong_level(&config.log.level) {

@@ -23,11 +23,11 @@ const WIDEST: usize = 4_000;
 /// Letters come four to a token and more, digits three, other marks mostly alone; a blank belongs to the word after it.
 #[must_use]
 pub fn tokens(text: &str) -> usize {
-    let mut thirds_of_quarter = 0_usize; // in twelfths of a token
+    let mut twelfths = 0_usize; // of a token
     let mut blank = false;
     for byte in text.bytes() {
         let was_blank = std::mem::replace(&mut blank, byte == b' ');
-        thirds_of_quarter += match byte {
+        twelfths += match byte {
             b'a'..=b'z' | b'A'..=b'Z' => 3,
             b'0'..=b'9' => 4,
             b' ' if was_blank => 0,
@@ -36,7 +36,7 @@ pub fn tokens(text: &str) -> usize {
             _ => 7,
         };
     }
-    thirds_of_quarter.div_ceil(12)
+    twelfths.div_ceil(12)
 }
 
 /// Twelfths of a token that no byte exceeds.

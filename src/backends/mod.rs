@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use alertmanager::Alertmanager;
 pub use breaker::Turns;
@@ -98,13 +99,10 @@ impl Backends {
     /// Whether a service can be used at all.
     #[must_use]
     pub fn has(&self, service: &str) -> bool {
-        self.services.get(service).is_some_and(|service| !service.instances.is_empty())
-    }
-
-    /// Whether any web page may be fetched.
-    #[must_use]
-    pub fn has_web(&self) -> bool {
-        self.web.allows_any()
+        match self.services.get(service) {
+            Some(service) => !service.instances.is_empty(),
+            None => service == "web" && self.web.allows_any(),
+        }
     }
 
     /// The names of a service's instances.
@@ -132,6 +130,25 @@ impl Backends {
     /// [`Error::BadArguments`] when there is no such instance, or none was named and there are several.
     pub fn alertmanager(&self, instance: Option<&str>, context: &Context) -> Result<Alertmanager> {
         Ok(Alertmanager::new(self.client("alertmanager", instance)?, context.clone()))
+    }
+
+    /// The version that an instance tells of itself, which proves address and credentials.
+    ///
+    /// # Errors
+    /// What keeps it from answering.
+    pub async fn version(&self, service: &str, instance: &str, context: &Context) -> Result<Option<String>> {
+        let (answer, pointer): (Value, &str) = match service {
+            "prometheus" => {
+                let request = rest::Request::get("api/v1/status/buildinfo");
+                (self.prometheus(Some(instance), context)?.ask(request).await?.data, "/version")
+            }
+            "alertmanager" => {
+                let request = rest::Request::get("api/v2/status");
+                (self.alertmanager(Some(instance), context)?.ask(request).await?, "/versionInfo/version")
+            }
+            _ => return Ok(None),
+        };
+        Ok(answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
     }
 
     /// A handle on the public web.

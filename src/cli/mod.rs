@@ -15,7 +15,7 @@ use cloud_native_mcp::caller::Effect;
 use cloud_native_mcp::config::{self, Config, Loaded, LogFormat, Mistake};
 use cloud_native_mcp::telemetry::log::Log;
 use cloud_native_mcp::toolkit::args::Span;
-use cloud_native_mcp::toolkit::{Catalogue, Described, Switches};
+use cloud_native_mcp::toolkit::{Catalogue, Described, Switches, schema};
 use cloud_native_mcp::{edge, tools};
 use serde_json::{Value, json};
 use tracing::field::Field;
@@ -288,7 +288,7 @@ fn all_tools() -> Catalogue {
 fn list_tools(as_json: bool) -> ExitCode {
     let catalogue = all_tools();
     if as_json {
-        let tools: Vec<Value> = catalogue.all().iter().map(tool_json).collect();
+        let tools: Vec<Value> = catalogue.all().iter().map(Described::json).collect();
         return say(&serde_json::to_string_pretty(&tools).unwrap_or_default());
     }
     let widest = catalogue.all().iter().map(|tool| tool.entry.name.len()).max().unwrap_or(0);
@@ -300,24 +300,12 @@ fn list_tools(as_json: bool) -> ExitCode {
     say(&lines.join("\n"))
 }
 
-fn tool_json(tool: &Described) -> Value {
-    json!({
-        "name": tool.entry.name,
-        "description": tool.description,
-        "effect": tool.entry.policy.effect,
-        "toolset": tool.topic,
-        "inputSchema": tool.schema,
-        "outputSchema": tool.output_schema,
-    })
-}
-
 fn show_tool(name: &str) -> ExitCode {
     let catalogue = all_tools();
     let Some(tool) = catalogue.all().iter().find(|tool| tool.entry.name == name) else {
         return usage(&format!("there is no tool `{name}`; `cloud-native-mcp tools` lists them"));
     };
-    let required: Vec<&str> =
-        tool.schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema::required(&tool.schema).collect();
     let mut text = format!(
         "{}\n\n{}\n\neffect: {}\ntoolset: {}\n\narguments:",
         tool.entry.name,

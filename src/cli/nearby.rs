@@ -9,8 +9,6 @@ use cloud_native_mcp::call::Context;
 use cloud_native_mcp::caller::{Caller, Effect};
 use cloud_native_mcp::config::Config;
 use futures_util::future::join;
-use rest::Request;
-use serde_json::Value;
 
 /// What those found are called.
 const NAME: &str = "local";
@@ -40,19 +38,8 @@ pub(crate) async fn look(config: &mut Config) -> Vec<Looked> {
     };
     let Ok(backends) = Backends::new(&candidates) else { return Vec::new() };
     let context = Context::detached(Arc::new(Caller::local(Effect::Read)), PATIENCE);
-    let (metrics, alerts) = join(
-        async {
-            let answer = backends.prometheus(Some(NAME), &context).ok()?;
-            let answer = answer.ask::<Value>(Request::get("api/v1/status/buildinfo")).await.ok()?;
-            answer.data.get("version")?.as_str().map(str::to_owned)
-        },
-        async {
-            let answer = backends.alertmanager(Some(NAME), &context).ok()?;
-            let answer: Value = answer.ask(Request::get("api/v2/status")).await.ok()?;
-            answer.pointer("/versionInfo/version")?.as_str().map(str::to_owned)
-        },
-    )
-    .await;
+    let version = async |service: &str| backends.version(service, NAME, &context).await.ok().flatten();
+    let (metrics, alerts) = join(version("prometheus"), version("alertmanager")).await;
     if metrics.is_some() {
         config.backends.prometheus = candidates.prometheus;
     }

@@ -153,7 +153,7 @@ fn listed(tool: &Described, revision: Revision) -> Value {
             "readOnlyHint": policy.effect == Effect::Read,
             "destructiveHint": policy.effect == Effect::Destroy,
             "idempotentHint": policy.idempotent,
-            "openWorldHint": tool.entry.service.is_some() || tool.entry.name == "utilities_web_fetch",
+            "openWorldHint": tool.entry.service.is_some(),
         });
     }
     if revision >= Revision::V2025_06_18

@@ -15,14 +15,14 @@ pub const DEFAULT_TOKENS: u32 = 4_000;
 /// Tokens an answer may have at most.
 pub const MOST_TOKENS: u32 = 20_000;
 
-/// Rows per page: `DEFAULT` when absent, at least one, at most `MOST`.
+/// A whole number, such as rows per page: `DEFAULT` when absent, at least one, at most `MOST`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<const DEFAULT: u32, const MOST: u32>(u32);
 
 impl<const DEFAULT: u32, const MOST: u32> Limit<DEFAULT, MOST> {
-    /// The number of rows.
+    /// The number.
     #[must_use]
-    pub fn rows(self) -> usize {
+    pub fn get(self) -> usize {
         self.0 as usize
     }
 }
@@ -87,6 +87,20 @@ pub enum Instances {
     Several(Vec<String>),
 }
 
+/// How much of each thing is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum View {
+    /// What tells things apart, a row each.
+    #[default]
+    Table,
+    /// Counts.
+    Summary,
+    /// All that is known.
+    Full,
+}
+
 /// A moment: RFC 3339, Unix seconds, or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
@@ -99,6 +113,18 @@ pub enum Moment {
 impl Moment {
     /// Now.
     pub const NOW: Self = Self::Relative(SignedDuration::ZERO);
+
+    /// Now, as the default of an argument.
+    #[must_use]
+    pub const fn now() -> Self {
+        Self::NOW
+    }
+
+    /// An hour ago, as the default of an argument.
+    #[must_use]
+    pub const fn an_hour_ago() -> Self {
+        Self::ago(3600)
+    }
 
     /// So many seconds ago.
     #[must_use]
@@ -337,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_a_whole_number_in_its_range() {
-        let read = |text| serde_json::from_str::<Limit<20, 500>>(text).map(Limit::rows);
+        let read = |text| serde_json::from_str::<Limit<20, 500>>(text).map(Limit::get);
         assert_eq!(read("7").unwrap(), 7);
         assert_eq!(read("7.0").unwrap(), 7);
         for text in ["0", "501", "-1", "7.5", "\"7\"", "1e99"] {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wildmatch::WildMatch;
 
 use super::{Entry, Kind, schema};
@@ -118,6 +118,19 @@ impl Described {
     #[must_use]
     pub fn purpose(&self) -> &str {
         self.description.lines().next().unwrap_or_default()
+    }
+
+    /// All about it, as one value.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        json!({
+            "name": self.entry.name,
+            "description": self.description,
+            "effect": self.entry.policy.effect,
+            "toolset": self.topic,
+            "inputSchema": self.schema,
+            "outputSchema": self.output_schema,
+        })
     }
 
     /// The arguments it knows.

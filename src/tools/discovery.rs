@@ -7,13 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::backends::rest::Request;
 use crate::call::Context;
 use crate::caller::Effect;
 use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{
-    Described, Entry, Facts, Forward, Listing, Permission, Policy, Surroundings, Tool, Topic, forward, tool,
+    Described, Entry, Facts, Forward, Listing, Permission, Policy, Surroundings, Tool, Topic, forward, schema, tool,
 };
 
 /// Toolsets about the server.
@@ -237,9 +236,7 @@ fn describe(tool: &Described) -> Description {
 }
 
 fn example(tool: &Described) -> String {
-    let required = tool.schema.get("required").and_then(Value::as_array);
-    let arguments: Vec<String> =
-        required.into_iter().flatten().filter_map(Value::as_str).map(|name| format!("{name}=…")).collect();
+    let arguments: Vec<String> = schema::required(&tool.schema).map(|name| format!("{name}=…")).collect();
     format!("{} {}", tool.entry.name, arguments.join(" ")).trim_end().to_owned()
 }
 
@@ -333,7 +330,7 @@ impl Tool for ListBackends {
 async fn probe(mut backend: Backend, surroundings: &Surroundings, context: &Context) -> Backend {
     let started = Instant::now();
     let context = Context { deadline: context.deadline.min(started + PROBE_TIMEOUT), ..context.clone() };
-    let version = version(backend.service, &backend.name, surroundings, &context).await;
+    let version = surroundings.backends.version(backend.service, &backend.name, &context).await;
     backend.latency_ms = u64::try_from(started.elapsed().as_millis()).ok();
     backend.reachable = Some(version.is_ok());
     match version {
@@ -341,16 +338,4 @@ async fn probe(mut backend: Backend, surroundings: &Surroundings, context: &Cont
         Err(error) => backend.error = Some(error.to_string()),
     }
     backend
-}
-
-async fn version(service: &str, name: &str, surroundings: &Surroundings, context: &Context) -> Result<Option<String>> {
-    let backends = &surroundings.backends;
-    let (answer, pointer): (Value, &str) = if service == "prometheus" {
-        let request = Request::get("api/v1/status/buildinfo");
-        (backends.prometheus(Some(name), context)?.ask(request).await?.data, "/version")
-    } else {
-        let request = Request::get("api/v2/status");
-        (backends.alertmanager(Some(name), context)?.ask(request).await?, "/versionInfo/version")
-    };
-    Ok(answer.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{prompts, topics};
-use crate::toolkit::{Catalogue, Described, Kind, Switches};
+use crate::toolkit::{Catalogue, Described, Kind, Switches, schema};
 
 /// The reference of all tools and prompts, as Markdown.
 #[must_use]
@@ -64,8 +64,7 @@ fn write_tool(text: &mut String, tool: &Described) {
     if !older.is_empty() {
         text.push_str(&format!("Also found as {}.\n", older.join(", ")));
     }
-    let required: Vec<&str> =
-        tool.schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema::required(&tool.schema).collect();
     if tool.arguments().next().is_none() {
         return;
     }

@@ -64,14 +64,7 @@ impl Resource for Tools {
             .catalogue
             .find(name, context)
             .ok_or_else(|| Error::NotFound(format!("there is no tool `{}`", name.escape_debug())))?;
-        Ok(Some(Contents::json(&json!({
-            "name": tool.entry.name,
-            "description": tool.description,
-            "effect": tool.entry.policy.effect,
-            "toolset": tool.topic,
-            "inputSchema": tool.schema,
-            "outputSchema": tool.output_schema,
-        }))))
+        Ok(Some(Contents::json(&tool.json())))
     }
 
     async fn complete(&self, _: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {

@@ -14,7 +14,7 @@ use crate::answers::Row;
 use crate::backends::Prometheus;
 use crate::backends::rest::{Request, shorten};
 use crate::error::Result;
-use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, View};
 use crate::toolkit::{Entry, FanOut, Listing, Permission, Policy, Tool, fan_out};
 
 pub(super) const TOOLS: &[Entry] = &[fan_out::<ListTargets>()];
@@ -64,15 +64,6 @@ enum Health {
     Up,
     Down,
     Unknown,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum View {
-    #[default]
-    Table,
-    Summary,
-    Full,
 }
 
 /// A target; or, in the summary, a scrape pool.

@@ -19,7 +19,7 @@ pub(super) struct GetTime {
     #[serde(default = "utc")]
     zone: String,
     /// RFC 3339, relative such as `now-1h`, or Unix seconds, milliseconds or nanoseconds.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     at: Moment,
     /// A strftime pattern, for example `%A %H:%M`.
     format: Option<String>,
@@ -27,10 +27,6 @@ pub(super) struct GetTime {
 
 fn utc() -> String {
     "UTC".into()
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 /// One moment, in the notations that people and programs use.

@@ -75,7 +75,7 @@ impl Tool for WebFetch {
     type Output = Facts<Page>;
 
     async fn call(self, web: &Web) -> Result<Facts<Page>> {
-        let timeout = Duration::from_secs(self.timeout_seconds.rows() as u64);
+        let timeout = Duration::from_secs(self.timeout_seconds.get() as u64);
         let page = web.fetch(&self.url, timeout).await?;
         let is_html = matches!(page.media_type.as_str(), "text/html" | "application/xhtml+xml" | "");
         let text = match self.view {

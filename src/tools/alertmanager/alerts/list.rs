@@ -12,7 +12,7 @@ use super::{in_words, label, rank, state, states, text, yes};
 use crate::answers::Row;
 use crate::backends::Alertmanager;
 use crate::error::Result;
-use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment, View};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
 use crate::tools::alertmanager::api::{self, AlertQuery, AlertState, Labels};
 use crate::tools::alertmanager::{ages, matchers};
@@ -58,15 +58,6 @@ pub(in crate::tools::alertmanager) struct ListAlerts {
     /// Budget of the answer in tokens; it shrinks to fit.
     #[serde(default)]
     max_tokens: MaxTokens,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum View {
-    #[default]
-    Table,
-    Summary,
-    Full,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -31,7 +31,7 @@ pub(in crate::tools::alertmanager) struct CreateSilence {
     /// All must match an alert, for example `alertname="Disk"` and `instance=~"db.*"`.
     matchers: Vec<String>,
     /// When it begins: RFC 3339 or relative, for example `now+30m`.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     start: Moment,
     /// How long from then; at most 30d. When a silence is changed, how long from now.
     #[serde(default = "two_hours")]
@@ -47,10 +47,6 @@ pub(in crate::tools::alertmanager) struct CreateSilence {
     dry_run: bool,
     /// Plan id of a dry run to carry out.
     plan: Option<String>,
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 fn two_hours() -> Span {

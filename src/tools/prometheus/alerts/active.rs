@@ -14,7 +14,7 @@ use crate::answers::Row;
 use crate::backends::Prometheus;
 use crate::backends::rest::Request;
 use crate::error::Result;
-use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, View};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
 
 /// Lists alerts that rules hold pending or firing.
@@ -50,15 +50,6 @@ enum State {
     Pending,
     #[default]
     Any,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum View {
-    #[default]
-    Table,
-    Summary,
-    Full,
 }
 
 /// An alert; or, in the summary, all alerts of a name and severity.

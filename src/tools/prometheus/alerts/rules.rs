@@ -16,7 +16,7 @@ use crate::answers::Row;
 use crate::backends::Prometheus;
 use crate::backends::rest::{Request, shorten};
 use crate::error::Result;
-use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span, View};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 
 /// Active alerts of a rule that are shown in full.
@@ -81,15 +81,6 @@ pub(super) enum State {
     Firing,
     Pending,
     Inactive,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum View {
-    #[default]
-    Table,
-    Summary,
-    Full,
 }
 
 /// A rule; or, in the summary, a group of rules.

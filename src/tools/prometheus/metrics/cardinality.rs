@@ -113,7 +113,7 @@ impl Tool for GetCardinality {
     type Output = Facts<Cardinality>;
 
     async fn call(self, prometheus: &Prometheus) -> Result<Facts<Cardinality>> {
-        let limit = self.limit.rows();
+        let limit = self.limit.get();
         let (cardinality, notes) = match &self.metric {
             Some(metric) => of_metric(prometheus, metric, limit).await?,
             None => of_database(prometheus, limit).await?,

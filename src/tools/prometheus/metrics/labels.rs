@@ -33,7 +33,7 @@ pub(super) struct GetLabels {
     #[serde(default = "six_hours_ago")]
     start: Moment,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     end: Moment,
     /// Rows per page, at most 5000.
     #[serde(default)]
@@ -44,10 +44,6 @@ pub(super) struct GetLabels {
 
 fn six_hours_ago() -> Moment {
     Moment::ago(6 * 3600)
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 /// A label name, or a value of the label asked for.

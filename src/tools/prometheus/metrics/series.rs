@@ -27,10 +27,10 @@ pub(super) struct GetSeries {
     /// One Prometheus by name, several, or `"*"` for all.
     instance: Option<Instances>,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "an_hour_ago")]
+    #[serde(default = "Moment::an_hour_ago")]
     start: Moment,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     end: Moment,
     /// Count by this label instead of listing.
     count_by: Option<String>,
@@ -42,14 +42,6 @@ pub(super) struct GetSeries {
     /// Budget of the answer in tokens; it shrinks to fit.
     #[serde(default)]
     max_tokens: MaxTokens,
-}
-
-fn an_hour_ago() -> Moment {
-    Moment::ago(3600)
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 /// A series, or a value of the label that series are counted by.

@@ -40,24 +40,16 @@ pub(super) struct CheckQuery {
     /// Which Prometheus; needed when several are configured and none is the default.
     instance: Option<String>,
     /// Start of the range query that is meant: RFC 3339, Unix seconds, or relative.
-    #[serde(default = "an_hour_ago")]
+    #[serde(default = "Moment::an_hour_ago")]
     start: Moment,
     /// Its end.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     end: Moment,
     /// Its step, as for `prometheus_query_range`.
     step: Option<Span>,
     /// Count the series each selector touches.
     #[serde(default = "yes")]
     estimate: bool,
-}
-
-fn an_hour_ago() -> Moment {
-    Moment::ago(3600)
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 fn yes() -> bool {

@@ -29,24 +29,16 @@ pub(super) struct QueryExemplars {
     /// One Prometheus by name, several, or `"*"` for all.
     instance: Option<Instances>,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "an_hour_ago")]
+    #[serde(default = "Moment::an_hour_ago")]
     start: Moment,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     end: Moment,
     /// Rows per page, at most 500.
     #[serde(default)]
     limit: Limit<20, 500>,
     /// Position from the previous answer.
     cursor: Option<Cursor>,
-}
-
-fn an_hour_ago() -> Moment {
-    Moment::ago(3600)
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 /// One observation.

@@ -16,7 +16,7 @@ use super::nothing;
 use crate::answers::Row;
 use crate::backends::Prometheus;
 use crate::error::Result;
-use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment, Span};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Moment, Span, View};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 
 /// Rows shown of each end of a result in the summary.
@@ -33,7 +33,7 @@ pub(super) struct Query {
     /// One Prometheus by name, several, or `"*"` for all.
     instance: Option<Instances>,
     /// When: RFC 3339, Unix seconds, or relative such as `now-1h`.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     time: Moment,
     /// How long the evaluation may take, for example `30s`.
     #[serde(default = "half_a_minute")]
@@ -54,21 +54,8 @@ pub(super) struct Query {
     max_tokens: MaxTokens,
 }
 
-fn now() -> Moment {
-    Moment::NOW
-}
-
 fn half_a_minute() -> Span {
     Span::seconds(30)
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum View {
-    #[default]
-    Table,
-    Summary,
-    Full,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

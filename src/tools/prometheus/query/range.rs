@@ -37,10 +37,10 @@ pub(super) struct QueryRange {
     /// One Prometheus by name, several, or `"*"` for all.
     instance: Option<Instances>,
     /// RFC 3339, Unix seconds, or relative such as `now-1d`.
-    #[serde(default = "an_hour_ago")]
+    #[serde(default = "Moment::an_hour_ago")]
     start: Moment,
     /// RFC 3339, Unix seconds, or relative.
-    #[serde(default = "now")]
+    #[serde(default = "Moment::now")]
     end: Moment,
     /// Time between two points, for example `1m`; so that there are about sixty when absent.
     step: Option<Span>,
@@ -62,14 +62,6 @@ pub(super) struct QueryRange {
     /// Budget of the answer in tokens; it shrinks to fit.
     #[serde(default)]
     max_tokens: MaxTokens,
-}
-
-fn an_hour_ago() -> Moment {
-    Moment::ago(3600)
-}
-
-fn now() -> Moment {
-    Moment::NOW
 }
 
 fn half_a_minute() -> Span {
