@@ -230,6 +230,8 @@ pub struct Inputs {
     pub responses: BTreeMap<String, Value>,
     /// The state that the earlier attempt left with it, already checked for its signature.
     pub state: Option<Value>,
+    /// Where an earlier page of this call ended, in the words of its tool (`Answer::next`).
+    pub resume: Option<String>,
 }
 
 /// The part of the catalogue that a request is about: the endpoint's path, its query and its headers narrow it.

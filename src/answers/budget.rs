@@ -152,16 +152,21 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
         cut = true;
         notes.push("Long cells are shortened.".into());
     }
-    let total = answer.total.unwrap_or(0).max(rows.len() as u64);
+    let known = answer.total.map_or(0, |total| total + page.before as u64);
+    let total = known.max((page.before + rows.len()) as u64);
     let shown = offset + count;
     let next = (shown < rows.len()).then_some(shown);
+    let has_more = next.is_some() || answer.next.is_some();
     let mut body = head;
     push_paragraph(&mut body, &text);
     if window.is_empty() && answer.facts.is_none() && answer.text.is_none() {
-        push_paragraph(&mut body, if offset == 0 { "Nothing found." } else { "No more rows." });
+        push_paragraph(&mut body, if page.before + offset == 0 { "Nothing found." } else { "No more rows." });
     }
-    if next.is_some() || offset > 0 || total > rows.len() as u64 {
-        notes.insert(0, format!("Rows {} to {shown} of {total}.", (offset + 1).min(shown)));
+    if has_more || page.before + offset > 0 || total > rows.len() as u64 {
+        let last = page.before + shown;
+        let is_known = answer.next.is_none() || total > (page.before + rows.len()) as u64;
+        let total = if is_known { total.to_string() } else { "more".to_owned() };
+        notes.insert(0, format!("Rows {} to {last} of {total}.", (page.before + offset + 1).min(last)));
     }
     let mut structured = Map::new();
     structured.insert("rows".into(), typed);
@@ -326,7 +331,7 @@ mod tests {
     }
 
     fn page(offset: usize, limit: usize, max_tokens: usize) -> Page {
-        Page { offset, limit, max_tokens }
+        Page { before: 0, offset, limit, max_tokens }
     }
 
     #[test]

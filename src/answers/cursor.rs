@@ -19,12 +19,23 @@ pub struct Place {
     /// Rows already shown.
     #[serde(rename = "o")]
     pub offset: usize,
+    /// Rows in the parts before this one, where the tool reads part by part.
+    #[serde(rename = "b", default, skip_serializing_if = "is_zero")]
+    pub before: usize,
+    /// Where this part begins, in the words of the tool.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     /// The moment that `now` meant in the first call, so that all pages look at the same time (Unix milliseconds).
     #[serde(rename = "n")]
     pub now: i64,
     /// The whole answer, while the store keeps it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Place {

@@ -30,8 +30,11 @@ pub struct Answer {
     pub rows: Option<Vec<Row>>,
     /// The order of the rows, to merge several tables.
     pub order: Option<Order>,
-    /// Rows that exist where the backend gave fewer.
+    /// Rows that exist from here on, where the backend gave fewer.
     pub total: Option<u64>,
+    /// Where the backend goes on after these rows, for a tool that reads them part by part. The next page is a call of
+    /// the tool with this as `Inputs::resume`.
+    pub next: Option<String>,
     /// Things that are true of the whole: counts, totals, one object.
     pub facts: Option<Value>,
     /// Text that is easier to read than the facts laid out line by line.
@@ -66,6 +69,8 @@ impl Answer {
 /// The part of an answer that a caller asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
+    /// Rows in parts that were shown before this one.
+    pub before: usize,
     /// Rows to pass over.
     pub offset: usize,
     /// Rows to show at most.

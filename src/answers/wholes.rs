@@ -30,6 +30,8 @@ struct Kept {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     facts: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -50,6 +52,7 @@ impl Wholes {
             owner: owner.to_owned(),
             rows: answer.rows.clone(),
             total: answer.total,
+            next: answer.next.clone(),
             facts: answer.facts.clone(),
             text: answer.text.clone(),
             notes: answer.notes.clone(),
@@ -78,6 +81,7 @@ impl Wholes {
         Ok(Some(Answer {
             rows: kept.rows,
             total: kept.total,
+            next: kept.next,
             facts: kept.facts,
             text: kept.text,
             notes: kept.notes,

@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod breaker;
+pub mod kubernetes;
 mod prometheus;
 pub mod rest;
 mod web;
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use alertmanager::Alertmanager;
 pub use breaker::Turns;
+pub use kubernetes::Kubernetes;
 pub use prometheus::Prometheus;
 pub use web::{Page, Web};
 
@@ -25,6 +27,8 @@ use crate::yaml::join;
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Kubernetes clusters.
+    pub kubernetes: kubernetes::Config,
     /// Prometheus, and what speaks its query API: Thanos, Mimir, VictoriaMetrics.
     pub prometheus: Instances,
     /// Alertmanager.
@@ -55,7 +59,38 @@ pub struct Backends {
 #[derive(Debug)]
 pub struct Service {
     default: Option<String>,
-    instances: BTreeMap<String, rest::Shared>,
+    /// What one of them is called: instance or cluster.
+    noun: &'static str,
+    instances: BTreeMap<String, Client>,
+}
+
+/// The client of one instance.
+#[derive(Clone, Debug)]
+pub enum Client {
+    /// Of a service that speaks JSON over HTTP.
+    Rest(rest::Shared),
+    /// Of a Kubernetes cluster.
+    Cluster(Arc<kubernetes::Cluster>),
+}
+
+impl Client {
+    /// Its address, which never has credentials in it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        match self {
+            Self::Rest(client) => client.address(),
+            Self::Cluster(cluster) => cluster.address(),
+        }
+    }
+
+    /// Why it is left alone, while it is.
+    #[must_use]
+    pub fn left_alone(&self) -> Option<String> {
+        match self {
+            Self::Rest(client) => client.left_alone(),
+            Self::Cluster(cluster) => cluster.left_alone(),
+        }
+    }
 }
 
 impl Backends {
@@ -66,15 +101,25 @@ impl Backends {
     pub fn new(config: &Config) -> Result<Self, Vec<(String, String)>> {
         let mut mistakes = Vec::new();
         let turns = Turns::new(tokio::sync::watch::Sender::new(()));
-        let services = [
+        let rest = [
             ("prometheus", &config.prometheus, prometheus::message as rest::Dialect),
             ("alertmanager", &config.alertmanager, alertmanager::message),
-        ]
-        .into_iter()
-        .map(|(service, instances, dialect)| {
-            (service, Service::new(service, instances, dialect, &turns, &mut mistakes))
-        })
-        .collect();
+        ];
+        let mut services = BTreeMap::new();
+        for (service, Instances { default, instances }, dialect) in rest {
+            let open = |name: &str, config: &rest::Config| {
+                let client = rest::Rest::new(format!("{service}/{name}"), config, dialect, turns.clone())?;
+                Ok(Client::Rest(Arc::new(client)))
+            };
+            services
+                .insert(service, Service::new(service, "instance", default.as_ref(), instances, open, &mut mistakes));
+        }
+        let kubernetes::Config { default, clusters } = &config.kubernetes;
+        let open = |name: &str, config: &kubernetes::ClusterConfig| {
+            Ok(Client::Cluster(Arc::new(kubernetes::Cluster::new(name, config, turns.clone())?)))
+        };
+        let clusters = Service::new("kubernetes", "cluster", default.as_ref(), clusters, open, &mut mistakes);
+        services.insert("kubernetes", clusters);
         let web = web::Fetcher::new(&config.web).map_err(|found| mistakes.extend(found));
         match web {
             Ok(web) if mistakes.is_empty() => Ok(Self { services, web: Arc::new(web), turns }),
@@ -111,9 +156,27 @@ impl Backends {
         self.services.get(service).map(|service| service.instances.keys().cloned().collect()).unwrap_or_default()
     }
 
-    fn client(&self, service: &str, instance: Option<&str>) -> Result<rest::Shared> {
+    fn client(&self, service: &str, instance: Option<&str>) -> Result<&Client> {
         let found = self.services.get(service).ok_or_else(|| Error::internal(format!("no service {service}")))?;
         found.client(service, instance)
+    }
+
+    fn rest(&self, service: &str, instance: Option<&str>) -> Result<rest::Shared> {
+        match self.client(service, instance)? {
+            Client::Rest(client) => Ok(client.clone()),
+            Client::Cluster(_) => Err(Error::internal(format!("{service} is a cluster"))),
+        }
+    }
+
+    /// A handle on one Kubernetes cluster.
+    ///
+    /// # Errors
+    /// [`Error::BadArguments`] when there is no such cluster, or none was named and there are several.
+    pub fn kubernetes(&self, cluster: Option<&str>, context: &Context) -> Result<Kubernetes> {
+        match self.client("kubernetes", cluster)? {
+            Client::Cluster(cluster) => Ok(Kubernetes::new(cluster.clone(), context.clone())),
+            Client::Rest(_) => Err(Error::internal("a cluster is none")),
+        }
     }
 
     /// A handle on one Prometheus.
@@ -121,7 +184,7 @@ impl Backends {
     /// # Errors
     /// [`Error::BadArguments`] when there is no such instance, or none was named and there are several.
     pub fn prometheus(&self, instance: Option<&str>, context: &Context) -> Result<Prometheus> {
-        Ok(Prometheus::new(self.client("prometheus", instance)?, context.clone()))
+        Ok(Prometheus::new(self.rest("prometheus", instance)?, context.clone()))
     }
 
     /// A handle on one Alertmanager.
@@ -129,7 +192,7 @@ impl Backends {
     /// # Errors
     /// [`Error::BadArguments`] when there is no such instance, or none was named and there are several.
     pub fn alertmanager(&self, instance: Option<&str>, context: &Context) -> Result<Alertmanager> {
-        Ok(Alertmanager::new(self.client("alertmanager", instance)?, context.clone()))
+        Ok(Alertmanager::new(self.rest("alertmanager", instance)?, context.clone()))
     }
 
     /// The version that an instance tells of itself, which proves address and credentials.
@@ -138,6 +201,10 @@ impl Backends {
     /// What keeps it from answering.
     pub async fn version(&self, service: &str, instance: &str, context: &Context) -> Result<Option<String>> {
         let (answer, pointer): (Value, &str) = match service {
+            "kubernetes" => {
+                let request = kubernetes::Request::get("/version");
+                (self.kubernetes(Some(instance), context)?.get(request).await?, "/gitVersion")
+            }
             "prometheus" => {
                 let request = rest::Request::get("api/v1/status/buildinfo");
                 (self.prometheus(Some(instance), context)?.ask(request).await?.data, "/version")
@@ -161,38 +228,39 @@ impl Backends {
 }
 
 impl Service {
-    fn new(
+    fn new<C>(
         service: &str,
-        config: &Instances,
-        dialect: rest::Dialect,
-        turns: &Turns,
+        noun: &'static str,
+        default: Option<&String>,
+        configs: &BTreeMap<String, C>,
+        open: impl Fn(&str, &C) -> Result<Client, Vec<(String, String)>>,
         mistakes: &mut Vec<(String, String)>,
     ) -> Self {
         let mut instances = BTreeMap::new();
-        for (name, config) in &config.instances {
-            let path = format!("backends.{service}.instances.{name}");
+        for (name, config) in configs {
+            let path = format!("backends.{service}.{noun}s.{name}");
             if name.is_empty()
                 || name == "*"
                 || name.contains(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
             {
                 mistakes.push((path.clone(), format!("`{name}` is not a name; use letters, digits, `-`, `_` and `.`")));
             }
-            match rest::Rest::new(format!("{service}/{name}"), config, dialect, turns.clone()) {
+            match open(name, config) {
                 Ok(client) => {
-                    instances.insert(name.clone(), Arc::new(client));
+                    instances.insert(name.clone(), client);
                 }
                 Err(found) => mistakes.extend(found.into_iter().map(|(key, message)| (join(&path, &key), message))),
             }
         }
-        if let Some(default) = &config.default
-            && !config.instances.contains_key(default)
+        if let Some(default) = default
+            && !configs.contains_key(default)
         {
-            let names: Vec<&str> = config.instances.keys().map(String::as_str).collect();
+            let names: Vec<&str> = configs.keys().map(String::as_str).collect();
             let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            let message = format!("there is no instance `{default}`; configured: {names}");
+            let message = format!("there is no {noun} `{default}`; configured: {names}");
             mistakes.push((format!("backends.{service}.default"), message));
         }
-        Self { default: config.default.clone(), instances }
+        Self { default: default.cloned(), noun, instances }
     }
 
     /// The instance that is asked when a call names none.
@@ -206,8 +274,8 @@ impl Service {
     }
 
     /// All instances, with their clients.
-    pub fn clients(&self) -> impl Iterator<Item = (&str, &rest::Rest)> {
-        self.instances.iter().map(|(name, client)| (name.as_str(), client.as_ref()))
+    pub fn clients(&self) -> impl Iterator<Item = (&str, &Client)> {
+        self.instances.iter().map(|(name, client)| (name.as_str(), client))
     }
 
     /// All instances with their addresses.
@@ -215,22 +283,20 @@ impl Service {
         self.instances.iter().map(|(name, client)| (name.as_str(), client.address()))
     }
 
-    fn client(&self, service: &str, instance: Option<&str>) -> Result<rest::Shared> {
+    fn client(&self, service: &str, instance: Option<&str>) -> Result<&Client> {
+        let noun = self.noun;
         let names = || self.instances.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         if self.instances.is_empty() {
             return Err(Error::NotFound(format!(
-                "no {service} is configured here; an operator adds one under `backends.{service}.instances`"
+                "no {service} is configured here; an operator adds one under `backends.{service}.{noun}s`"
             )));
         }
         let name = instance.or_else(|| self.default_name()).ok_or_else(|| {
-            Error::BadArguments(format!("instance: say which one, there is no default; configured: {}", names()))
+            Error::BadArguments(format!("{noun}: say which one, there is no default; configured: {}", names()))
         })?;
-        self.instances.get(name).cloned().ok_or_else(|| {
-            Error::BadArguments(format!(
-                "instance: there is no {service} `{}`; configured: {}",
-                name.escape_debug(),
-                names()
-            ))
+        self.instances.get(name).ok_or_else(|| {
+            let name = name.escape_debug();
+            Error::BadArguments(format!("{noun}: there is no {service} `{name}`; configured: {}", names()))
         })
     }
 }

@@ -1,14 +1,15 @@
 //! Backends where a laptop has them, for a start without any configuration.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud_native_mcp::backends::rest;
 use cloud_native_mcp::backends::{Backends, Config as BackendsConfig, Instances};
+use cloud_native_mcp::backends::{kubernetes, rest};
 use cloud_native_mcp::call::Context;
 use cloud_native_mcp::caller::{Caller, Effect};
 use cloud_native_mcp::config::Config;
-use futures_util::future::join;
+use futures_util::future::join3;
 
 /// What those found are called.
 const NAME: &str = "local";
@@ -34,12 +35,25 @@ pub(crate) async fn look(config: &mut Config) -> Vec<Looked> {
     let candidates = BackendsConfig {
         prometheus: instance(&prometheus),
         alertmanager: instance(&alertmanager),
+        kubernetes: kubeconfig().map(cluster).unwrap_or_default(),
         web: config.backends.web.clone(),
+    };
+    // A kubeconfig that cannot be used leaves the others as they are.
+    let candidates = match Backends::new(&candidates) {
+        Ok(_) => candidates,
+        Err(_) => BackendsConfig { kubernetes: kubernetes::Config::default(), ..candidates },
     };
     let Ok(backends) = Backends::new(&candidates) else { return Vec::new() };
     let context = Context::detached(Arc::new(Caller::local(Effect::Read)), PATIENCE);
     let version = async |service: &str| backends.version(service, NAME, &context).await.ok().flatten();
-    let (metrics, alerts) = join(version("prometheus"), version("alertmanager")).await;
+    let (cluster, metrics, alerts) = join3(version("kubernetes"), version("prometheus"), version("alertmanager")).await;
+    let api_server = backends
+        .configured()
+        .find(|(service, _)| *service == "kubernetes")
+        .and_then(|(_, clusters)| clusters.addresses().next().map(|(_, address)| address.to_owned()));
+    if cluster.is_some() {
+        config.backends.kubernetes = candidates.kubernetes;
+    }
     if metrics.is_some() {
         config.backends.prometheus = candidates.prometheus;
     }
@@ -47,9 +61,26 @@ pub(crate) async fn look(config: &mut Config) -> Vec<Looked> {
         config.backends.alertmanager = candidates.alertmanager;
     }
     vec![
+        Looked {
+            service: "kubernetes",
+            address: api_server.unwrap_or_else(|| "no kubeconfig".into()),
+            version: cluster,
+        },
         Looked { service: "prometheus", address: prometheus, version: metrics },
         Looked { service: "alertmanager", address: alertmanager, version: alerts },
     ]
+}
+
+/// The file with which kubectl would work: the first that exists of `KUBECONFIG`, or else `~/.kube/config`.
+fn kubeconfig() -> Option<PathBuf> {
+    let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+    std::env::split_paths(&named).chain(home.filter(|_| named.is_empty())).find(|file| file.is_file())
+}
+
+fn cluster(kubeconfig: PathBuf) -> kubernetes::Config {
+    let config = kubernetes::ClusterConfig { kubeconfig: Some(kubeconfig), ..kubernetes::ClusterConfig::default() };
+    kubernetes::Config { default: None, clusters: [(NAME.to_owned(), config)].into() }
 }
 
 fn instance(url: &str) -> Instances {

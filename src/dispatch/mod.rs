@@ -111,17 +111,36 @@ impl Dispatch {
             blocks: std::mem::take(&mut answer.blocks),
             failed: answer.failed,
         };
-        if fitted.cut || fitted.next.is_some() {
+        if fitted.cut || fitted.next.is_some() || answer.next.is_some() {
             let known = place.and_then(|place| place.whole);
             let whole = match known {
                 Some(known) => Some(known),
-                None => self.surroundings.wholes.keep(&answer, &identity).await,
+                None if fitted.cut || fitted.next.is_some() => self.surroundings.wholes.keep(&answer, &identity).await,
+                None => None,
             };
-            let cursor = fitted.next.zip(digest).map(|(offset, digest)| {
-                let place = Place { offset, now: context.now.as_millisecond(), whole: whole.clone() };
+            let is_part = page.before > 0 || answer.next.is_some();
+            let read = answer.rows.as_ref().map_or(0, Vec::len);
+            let place = match (fitted.next, answer.next) {
+                (Some(offset), _) => Some(Place {
+                    before: page.before,
+                    resume: context.inputs.resume.clone(),
+                    offset,
+                    now: context.now.as_millisecond(),
+                    whole: whole.clone(),
+                }),
+                (None, Some(next)) => Some(Place {
+                    before: page.before + read,
+                    resume: Some(next),
+                    offset: 0,
+                    now: context.now.as_millisecond(),
+                    whole: None,
+                }),
+                (None, None) => None,
+            };
+            let cursor = place.zip(digest).map(|(place, digest)| {
                 place.seal(&context.signer, &identity, tool.entry.name, &digest, context.now.as_second())
             });
-            lead_on(&mut shown, cursor, whole);
+            lead_on(&mut shown, cursor, whole, is_part);
         }
         Ok(shown)
     }
@@ -199,6 +218,7 @@ fn continued(
     if let Ok(first) = jiff::Timestamp::from_millisecond(place.now) {
         context.now = first;
     }
+    context.inputs.resume.clone_from(&place.resume);
     Ok((Some(place), context))
 }
 
@@ -208,6 +228,7 @@ fn page(tool: &Described, arguments: &Map<String, Value>, place: Option<&Place>)
         given.or_else(|| tool.default_of(name))
     };
     Page {
+        before: place.map_or(0, |place| place.before),
         offset: place.map_or(0, |place| place.offset),
         limit: number("limit").unwrap_or(usize::MAX),
         max_tokens: number("max_tokens").unwrap_or(DEFAULT_TOKENS as usize),
@@ -215,16 +236,17 @@ fn page(tool: &Described, arguments: &Map<String, Value>, place: Option<&Place>)
 }
 
 /// Says where the rest is.
-fn lead_on(shown: &mut Shown, cursor: Option<String>, whole: Option<String>) {
+fn lead_on(shown: &mut Shown, cursor: Option<String>, whole: Option<String>, is_part: bool) {
     let mut lines = Vec::new();
     if let Some(cursor) = &cursor {
         lines.push(format!("Next page: the same call with cursor \"{cursor}\"."));
     }
     let whole = whole.map(|id| format!("results://{id}"));
     if let Some(uri) = &whole {
-        let name = "the whole answer";
+        let (name, which) =
+            if is_part { ("these rows, uncut", "These rows, uncut") } else { ("the whole answer", "All of it") };
         shown.blocks.push(json!({"type": "resource_link", "uri": uri, "name": name, "mimeType": "application/json"}));
-        lines.push(format!("All of it, for 15 minutes: {uri}"));
+        lines.push(format!("{which}, for 15 minutes: {uri}"));
     }
     shown.text.push('\n');
     shown.text.push_str(&lines.join("\n"));

@@ -32,6 +32,8 @@ pub struct Entry {
     pub replaces: &'static [&'static str],
     /// The service whose instances it asks; none for a tool without a backend.
     pub service: Option<&'static str>,
+    /// The argument that names one of them, or several.
+    pub argument: &'static str,
     /// What happens when it is called.
     pub kind: Kind,
     /// Its doc comment.
@@ -61,10 +63,11 @@ pub const fn tool<T: Tool>() -> Entry {
         policy: T::POLICY,
         replaces: T::REPLACES,
         service: T::Backend::SERVICE,
+        argument: T::Backend::ARGUMENT,
         kind: Kind::Single(run::<T>),
         description: schema::description::<T>,
         schema: schema::of::<T>,
-        output_schema: T::Output::schema,
+        output_schema: || T::Output::schema(T::Backend::ARGUMENT),
     }
 }
 
@@ -84,6 +87,7 @@ pub const fn forward<T: Forward>() -> Entry {
         policy: T::POLICY,
         replaces: &[],
         service: None,
+        argument: "instance",
         kind: Kind::Forward(|args| Ok(read::<T>(args)?.target())),
         description: schema::description::<T>,
         schema: schema::of::<T>,

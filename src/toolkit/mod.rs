@@ -49,9 +49,9 @@ pub trait Tool: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     fn call(self, backend: &Self::Backend) -> impl Future<Output = Result<Self::Output>> + Send;
 }
 
-/// A tool that can be asked of several instances at once: its arguments have a field `instance`.
+/// A tool that can be asked of several instances at once, by the argument that names them (`instance`, `cluster`).
 pub trait FanOut: Tool {
-    /// Brings the rows of all instances together. Each has its `instance` in front.
+    /// Brings the rows of all instances together. Each has the name of its own in front.
     #[must_use]
     fn join(rows: Vec<Row>) -> Vec<Row> {
         rows

@@ -10,9 +10,10 @@ use crate::error::{Error, Result};
 
 /// Something that a tool returns.
 pub trait Output: Send {
-    /// The schema of the structured result, for tools that have one.
+    /// The schema of the structured result, for tools that have one. `located` names the column that says where a row
+    /// is from.
     #[must_use]
-    fn schema() -> Option<Map<String, Value>>;
+    fn schema(located: &str) -> Option<Map<String, Value>>;
 
     /// The answer to be cut to the caller's budget.
     ///
@@ -31,6 +32,8 @@ pub struct Listing<R> {
     pub rows: Vec<R>,
     /// Rows that exist, where the backend gave fewer.
     pub total: Option<u64>,
+    /// Where the backend goes on after these rows, where they are only a part.
+    pub next: Option<String>,
     /// Counts and totals, shown above the table.
     pub facts: Map<String, Value>,
     /// Warnings, what was left out, advice; a sentence each.
@@ -43,7 +46,7 @@ impl<R> Listing<R> {
     /// Rows, and nothing to say about them.
     #[must_use]
     pub fn new(rows: Vec<R>) -> Self {
-        Self { rows, total: None, facts: Map::new(), notes: Vec::new(), order: None }
+        Self { rows, total: None, next: None, facts: Map::new(), notes: Vec::new(), order: None }
     }
 
     /// Adds a fact.
@@ -69,14 +72,14 @@ impl<R> Listing<R> {
 }
 
 impl<R: Serialize + JsonSchema + Send> Output for Listing<R> {
-    fn schema() -> Option<Map<String, Value>> {
+    fn schema(located: &str) -> Option<Map<String, Value>> {
         let mut row = schema::of::<R>();
         row.remove("required");
         if let Some(Value::Object(properties)) = row.get_mut("properties") {
             properties.shift_insert(
                 0,
-                "instance".into(),
-                json!({"type": "string", "description": "Which instance the row is from, when several were asked."}),
+                located.into(),
+                json!({"type": "string", "description": format!("Which {located} the row is from, when several were asked.")}),
             );
             properties.values_mut().for_each(open);
         }
@@ -113,6 +116,7 @@ impl<R: Serialize + JsonSchema + Send> Output for Listing<R> {
             rows: Some(rows),
             order: self.order,
             total: self.total,
+            next: self.next,
             facts: (!self.facts.is_empty()).then(|| Value::Object(self.facts)),
             notes: self.notes,
             ..Answer::default()
@@ -160,7 +164,7 @@ impl<T> Facts<T> {
 }
 
 impl<T: Serialize + JsonSchema + Send> Output for Facts<T> {
-    fn schema() -> Option<Map<String, Value>> {
+    fn schema(_: &str) -> Option<Map<String, Value>> {
         let mut schema = schema::of::<T>();
         schema.remove("required");
         schema.insert("type".into(), "object".into());
@@ -191,7 +195,7 @@ pub struct Content {
 }
 
 impl Output for Content {
-    fn schema() -> Option<Map<String, Value>> {
+    fn schema(_: &str) -> Option<Map<String, Value>> {
         None
     }
 

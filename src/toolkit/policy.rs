@@ -9,6 +9,20 @@ use crate::caller::Effect;
 pub enum Permission {
     /// Signed in, nothing more.
     AnyCaller,
+    /// Reading objects of clusters.
+    ClusterRead,
+    /// Reading logs of pods.
+    LogsRead,
+    /// Sending requests to ports of pods and services.
+    PodsConnect,
+    /// Running commands in pods.
+    PodsExec,
+    /// Reading logs of nodes.
+    NodesRead,
+    /// Changing objects of clusters.
+    ClusterWrite,
+    /// Changing nodes.
+    NodesWrite,
     /// Reading metrics.
     MetricsRead,
     /// Administering metric stores.
@@ -25,7 +39,7 @@ impl Permission {
     /// Whether tools that need it are off until an operator names them.
     #[must_use]
     pub fn is_guarded(self) -> bool {
-        matches!(self, Self::MetricsAdmin)
+        matches!(self, Self::MetricsAdmin | Self::PodsExec | Self::PodsConnect | Self::NodesRead)
     }
 }
 

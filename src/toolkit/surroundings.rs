@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Catalogue;
 use crate::answers::Wholes;
-use crate::backends::{Alertmanager, Backends, Prometheus, Web};
+use crate::backends::{Alertmanager, Backends, Kubernetes, Prometheus, Web};
 use crate::call::Context;
 use crate::changes::Changes;
 use crate::error::Result;
@@ -26,6 +26,8 @@ pub struct Surroundings {
 pub trait Handle: Sized + Send + Sync + 'static {
     /// The service whose instances it talks to; none where there is no backend.
     const SERVICE: Option<&'static str>;
+    /// The argument that names one of them.
+    const ARGUMENT: &'static str = "instance";
 
     /// The handle for one call.
     ///
@@ -49,6 +51,15 @@ impl Handle for (Surroundings, Context) {
 
     fn open(surroundings: &Surroundings, _: Option<&str>, context: &Context) -> Result<Self> {
         Ok((surroundings.clone(), context.clone()))
+    }
+}
+
+impl Handle for Kubernetes {
+    const SERVICE: Option<&'static str> = Some("kubernetes");
+    const ARGUMENT: &'static str = "cluster";
+
+    fn open(surroundings: &Surroundings, cluster: Option<&str>, context: &Context) -> Result<Self> {
+        surroundings.backends.kubernetes(cluster, context)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod discovery;
+pub mod kubernetes;
 pub mod prometheus;
 pub mod reference;
 mod prompts;
@@ -17,7 +18,7 @@ use crate::toolkit::{PromptEntry, Resource, Topic};
 /// All tools, in the order in which lists show them.
 #[must_use]
 pub fn topics() -> Vec<Topic> {
-    [prometheus::TOPICS, alertmanager::TOPICS, utilities::TOPICS, discovery::TOPICS].concat()
+    [kubernetes::TOPICS, prometheus::TOPICS, alertmanager::TOPICS, utilities::TOPICS, discovery::TOPICS].concat()
 }
 
 /// All prompts, in the order in which lists show them.

@@ -46,26 +46,26 @@ async fn run_on_instances(
 ) -> Result<Answer> {
     match tool.entry.kind {
         Kind::Single(run) => {
-            let instance = match arguments.get("instance") {
+            let instance = match arguments.get(tool.entry.argument) {
                 Some(Value::String(name)) if tool.entry.service.is_some() => Some(name.clone()),
                 _ => None,
             };
             run(arguments, instance, context, surroundings).await
         }
         Kind::FanOut(run, join) => {
-            let names = instances(tool, arguments.get("instance"), surroundings)?;
+            let names = instances(tool, arguments.get(tool.entry.argument), surroundings)?;
             if names.len() <= 1 {
                 return run(arguments, names.into_iter().next(), context, surroundings).await;
             }
             let parts = names.into_iter().map(|name| {
-                arguments.insert("instance".into(), Value::String(name.clone()));
+                arguments.insert(tool.entry.argument.into(), Value::String(name.clone()));
                 let arguments = arguments.clone();
                 async move {
                     let answer = run(arguments, Some(name.clone()), context, surroundings).await;
                     (name, answer)
                 }
             });
-            merge(join_all(parts.collect::<Vec<_>>()).await, join)
+            merge(join_all(parts.collect::<Vec<_>>()).await, tool.entry.argument, join)
         }
         Kind::Forward(_) => Err(Error::internal(format!("{} stands for another tool", tool.entry.name))),
     }
@@ -74,6 +74,7 @@ async fn run_on_instances(
 /// The instances a call is for; none means the default one.
 fn instances(tool: &Described, asked: Option<&Value>, surroundings: &Surroundings) -> Result<Vec<String>> {
     let all = || surroundings.backends.names(tool.entry.service.unwrap_or_default());
+    let argument = tool.entry.argument;
     Ok(match asked {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::String(name)) if name == "*" => all(),
@@ -85,20 +86,22 @@ fn instances(tool: &Described, asked: Option<&Value>, surroundings: &Surrounding
                     Some("*") => return Ok(all()),
                     Some(name) if several.iter().any(|known| known == name) => {}
                     Some(name) => several.push(name.to_owned()),
-                    None => return Err(Error::BadArguments("instance: each name must be text".into())),
+                    None => return Err(Error::BadArguments(format!("{argument}: each name must be text"))),
                 }
             }
             if several.is_empty() {
-                return Err(Error::BadArguments("instance: the list is empty; leave it out for the default".into()));
+                return Err(Error::BadArguments(format!(
+                    "{argument}: the list is empty; leave it out for the default"
+                )));
             }
             several
         }
-        Some(_) => return Err(Error::BadArguments("instance: give a name, a list of names, or \"*\"".into())),
+        Some(_) => return Err(Error::BadArguments(format!("{argument}: give a name, a list of names, or \"*\""))),
     })
 }
 
 /// Joins the answers of several instances. Those that failed are notes, unless all did.
-fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -> Result<Answer> {
+fn merge(parts: Vec<(String, Result<Answer>)>, argument: &str, join: fn(Vec<Row>) -> Vec<Row>) -> Result<Answer> {
     let mut merged = Answer::default();
     let mut rows = Vec::new();
     let mut facts = Map::new();
@@ -120,7 +123,7 @@ fn merge(parts: Vec<(String, Result<Answer>)>, join: fn(Vec<Row>) -> Vec<Row>) -
         texts.extend(part.text.map(|text| format!("{name}:\n{text}")));
         for row in part.rows.unwrap_or_default() {
             let mut located = Row::new();
-            located.insert("instance".into(), Value::String(name.clone()));
+            located.insert(argument.into(), Value::String(name.clone()));
             located.extend(row);
             rows.push(located);
         }

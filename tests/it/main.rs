@@ -30,6 +30,7 @@ mod conformance;
 mod failures;
 mod fuzz;
 mod hostile;
+mod kubernetes;
 mod legacy;
 mod modern;
 mod prometheus;

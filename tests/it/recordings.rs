@@ -346,11 +346,12 @@ fn flat(value: &Value) -> String {
     }
 }
 
-/// The tools that ask a backend, each with its service.
+/// The tools that ask a backend by plain JSON over HTTP, each with its service. Those of Kubernetes are tested against a
+/// real API server, each with a case for every way to fail.
 fn asked() -> Vec<(&'static str, &'static str)> {
     let topics = tools::topics();
     let all = topics.iter().flat_map(|topic| topic.tools.iter().map(|tool| (topic.service(), tool)));
-    let with_instances = all.filter(|(service, tool)| tool.service == Some(*service));
+    let with_instances = all.filter(|(service, tool)| tool.service == Some(*service) && *service != "kubernetes");
     with_instances.map(|(service, tool)| (service, tool.name)).collect()
 }
 

@@ -1,0 +1,493 @@
+//! One cluster: its credentials, the client that all calls share, and the kinds it serves.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+
+use super::kinds::{Groups, Kinds};
+use super::status::{Refused, Status};
+use crate::answers::clean;
+use crate::answers::redact::without_credentials;
+use crate::backends::breaker::{Breaker, Turns};
+use crate::call::Context;
+use crate::error::{Code, Error, Result};
+use crate::telemetry::metrics;
+
+/// How long what a cluster serves is taken to stay the same.
+const KINDS_FRESH_FOR: Duration = Duration::from_mins(5);
+
+/// How often it is looked for a kind that was not known.
+const KINDS_LOOKED_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Accepts aggregated discovery.
+const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// The pause before a read is tried again; the API server may name a longer one.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause that the API server gets.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tries of a read in all.
+const TRIES: u32 = 3;
+
+/// Bytes of a failure that are read.
+const LARGEST_STATUS: usize = 1 << 20;
+
+/// How to reach one cluster: with a kubeconfig, or from inside with the service account of the pod.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// File with address and credentials; without one, the service account that a pod of the cluster has.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the file; its current one when absent.
+    pub context: Option<String>,
+    /// Seconds for one request, retries included; watches and logs may take as long as their call.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub timeout_seconds: u64,
+    /// Requests at the same time; more wait.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub most_concurrent: usize,
+    /// Bytes of one answer.
+    #[schemars(range(min = 1))]
+    pub most_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { kubeconfig: None, context: None, timeout_seconds: 30, most_concurrent: 64, most_bytes: 64 << 20 }
+    }
+}
+
+/// A request to the API server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    accept: &'static str,
+    body: Option<(&'static str, Bytes)>,
+}
+
+impl Request {
+    /// A request that changes nothing.
+    #[must_use]
+    pub fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    /// A request of any method.
+    #[must_use]
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), query: Vec::new(), accept: "application/json", body: None }
+    }
+
+    /// The same request by another method.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    /// Adds a parameter of the query.
+    #[must_use]
+    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    /// Adds a parameter of the query where there is a value.
+    #[must_use]
+    pub fn query_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// The form of answer that is wanted instead of the object.
+    #[must_use]
+    pub fn accept(mut self, accept: &'static str) -> Self {
+        self.accept = accept;
+        self
+    }
+
+    /// What is sent along.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.body = Some((content_type, body.into()));
+        self
+    }
+
+    /// Path and query as one.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        let query = serde_html_form::to_string(&self.query).expect("names and texts");
+        format!("{}?{query}", self.path)
+    }
+
+    fn http(&self, context: &Context) -> Result<http::Request<Body>> {
+        let mut builder = http::Request::builder().method(&self.method).uri(self.uri()).header(ACCEPT, self.accept);
+        if let Some(parent) = &context.trace.parent {
+            builder = builder.header("traceparent", parent);
+        }
+        let body = match &self.body {
+            Some((content_type, body)) => {
+                builder = builder.header(CONTENT_TYPE, *content_type);
+                Body::from(body.clone())
+            }
+            None => Body::empty(),
+        };
+        builder.body(body).map_err(|_| Error::BadArguments("an argument cannot be sent to the API server".into()))
+    }
+}
+
+/// One cluster, shared by all calls.
+pub struct Cluster {
+    name: String,
+    config: Config,
+    address: String,
+    client: OnceCell<kube::Client>,
+    kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    places: Semaphore,
+    breaker: Breaker,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.name).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// A cluster by the name that calls use; connects to nothing.
+    ///
+    /// # Errors
+    /// Every mistake in its configuration, as key within it and a sentence.
+    pub fn new(name: &str, config: &Config, turns: Turns) -> Result<Self, Vec<(String, String)>> {
+        let address = match &config.kubeconfig {
+            Some(_) => address(config).map_err(|(key, mistake)| vec![(key.to_owned(), mistake)])?,
+            None if config.context.is_some() => {
+                let mistake = "needs a `kubeconfig`, since contexts are in such a file".to_owned();
+                return Err(vec![("context".into(), mistake)]);
+            }
+            None => "https://kubernetes.default.svc".into(),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            address,
+            client: OnceCell::new(),
+            kinds: Mutex::default(),
+            places: Semaphore::new(config.most_concurrent.max(1)),
+            breaker: Breaker::new(5, Duration::from_secs(10), turns),
+        })
+    }
+
+    /// The name that calls use.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address, which has no credentials in it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Why it is left alone, while it is.
+    #[must_use]
+    pub fn left_alone(&self) -> Option<String> {
+        self.breaker.open()
+    }
+
+    /// The client, with the credentials of the configuration.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the credentials cannot be read.
+    pub async fn client(&self) -> Result<&kube::Client> {
+        self.client.get_or_try_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Result<kube::Client> {
+        let unusable = |reason: String| {
+            Error::Unavailable(format!(
+                "kubernetes/{}: its credentials cannot be used ({}); an operator mends `backends.kubernetes.clusters.{}`",
+                self.name,
+                without_credentials(&reason),
+                self.name
+            ))
+        };
+        let mut config = match &self.config.kubeconfig {
+            Some(file) => {
+                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| unusable(error.to_string()))?;
+                let options =
+                    KubeConfigOptions { context: self.config.context.clone(), ..KubeConfigOptions::default() };
+                kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+                    .await
+                    .map_err(|error| unusable(error.to_string()))?
+            }
+            None => kube::Config::incluster().map_err(|error| unusable(error.to_string()))?,
+        };
+        // Calls have their own deadlines and retries; a watch may be silent for long.
+        config.connect_timeout = Some(Duration::from_secs(5));
+        config.read_timeout = None;
+        config.write_timeout = Some(Duration::from_secs(30));
+        config.default_retry = false;
+        kube::Client::try_from(config).map_err(|error| unusable(error.to_string()))
+    }
+
+    /// The kinds it serves, as they were at most five minutes ago.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`].
+    pub async fn kinds(&self, context: &Context) -> Result<Arc<Kinds>> {
+        self.kinds_since(KINDS_FRESH_FOR, context).await
+    }
+
+    /// The kinds it serves, read again unless that was done a moment ago: for a kind that is not among them.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`].
+    pub async fn kinds_again(&self, context: &Context) -> Result<Arc<Kinds>> {
+        self.kinds_since(KINDS_LOOKED_AGAIN_AFTER, context).await
+    }
+
+    async fn kinds_since(&self, age: Duration, context: &Context) -> Result<Arc<Kinds>> {
+        if let Some((read, kinds)) = &*self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+            && read.elapsed() < age
+        {
+            return Ok(kinds.clone());
+        }
+        let read = Instant::now();
+        let groups = async |path: &str| -> Result<Groups> {
+            let body = self.send(&Request::get(path).accept(DISCOVERY), context).await?;
+            serde_json::from_slice(&body).map_err(|error| self.unexpected(&error))
+        };
+        let (core, others) = futures_util::future::try_join(groups("/api"), groups("/apis")).await?;
+        let kinds = Arc::new(Kinds::new([core, others]));
+        *self.kinds.lock().unwrap_or_else(PoisonError::into_inner) = Some((read, kinds.clone()));
+        Ok(kinds)
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// What the API server says, [`Error::Unavailable`] where it cannot be reached, [`Error::TimedOut`] at the deadline,
+    /// [`Error::BadArguments`] where the answer is too large.
+    pub async fn send(&self, request: &Request, context: &Context) -> Result<Bytes, Refused> {
+        let started = Instant::now();
+        let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
+        let read = async {
+            let (response, _place) = self.respond(request, context, deadline).await?;
+            Ok(self.read(response.into_body(), self.config.most_bytes).await?)
+        };
+        let outcome = tokio::time::timeout_at(deadline.into(), read).await;
+        let result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
+        self.record(request, started, &result);
+        result
+    }
+
+    /// Sends a request and hands out the answer as it comes, until the call ends.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`], as far as they are known when the answer begins.
+    pub async fn stream(&self, request: &Request, context: &Context) -> Result<Streamed<'_>, Refused> {
+        let started = Instant::now();
+        let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
+        let outcome = tokio::time::timeout_at(deadline.into(), self.respond(request, context, deadline)).await;
+        let result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
+        self.record(request, started, &result);
+        let (response, place) = result?;
+        Ok(Streamed { cluster: self, body: response.into_body(), _place: place })
+    }
+
+    async fn respond(
+        &self,
+        request: &Request,
+        context: &Context,
+        deadline: Instant,
+    ) -> Result<(Response<Body>, SemaphorePermit<'_>), Refused> {
+        let place = self.places.acquire().await.map_err(Error::internal)?;
+        let client = self.client().await?;
+        let mut tries = 0;
+        loop {
+            if let Err((reason, wait)) = self.breaker.allow() {
+                let wait = wait.as_secs() + 1;
+                return Err(Error::Unavailable(format!(
+                    "kubernetes/{} is not answering ({reason}); it is tried again in {wait} s",
+                    self.name
+                ))
+                .into());
+            }
+            tries += 1;
+            let sent = client.send(request.http(context)?).await;
+            let (refused, pause) = match sent {
+                Ok(response) if response.status().is_success() => {
+                    self.breaker.succeeded();
+                    return Ok((response, place));
+                }
+                Ok(response) => {
+                    self.breaker.succeeded();
+                    let code = response.status();
+                    let status = self.status(response).await;
+                    let pause = Duration::from_secs(status.details.retry_after_seconds).clamp(PAUSE, LONGEST_PAUSE);
+                    let passing = matches!(
+                        code,
+                        StatusCode::TOO_MANY_REQUESTS
+                            | StatusCode::SERVICE_UNAVAILABLE
+                            | StatusCode::BAD_GATEWAY
+                            | StatusCode::GATEWAY_TIMEOUT
+                    );
+                    (Refused::Status(Box::new(status)), passing.then_some(pause))
+                }
+                Err(error) => (self.unreachable(&error).into(), Some(PAUSE)),
+            };
+            match pause {
+                Some(pause) if request.method == Method::GET && tries < TRIES && Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(refused),
+            }
+        }
+    }
+
+    async fn status(&self, response: Response<Body>) -> Status {
+        let code = response.status().as_u16();
+        let body = self.read(response.into_body(), LARGEST_STATUS).await.unwrap_or_default();
+        // The API server, and servers behind it, may also answer with plain text.
+        let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_| Status {
+            message: String::from_utf8_lossy(&body).chars().take(300).collect(),
+            ..Status::default()
+        });
+        status.cluster.clone_from(&self.name);
+        status.code = code;
+        status.message = without_credentials(&clean(&status.message)).into_owned();
+        status
+    }
+
+    async fn read(&self, mut body: Body, most: usize) -> Result<Bytes> {
+        let mut read = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(part) = frame.map_err(|error| self.unreachable(&error))?.into_data() else { continue };
+            if read.len() + part.len() > most {
+                return Err(Error::BadArguments(format!(
+                    "kubernetes/{} answers with more than {} MiB; ask for less: one namespace, labels, fields, a smaller \
+                     limit. An operator can raise `most_bytes`.",
+                    self.name,
+                    most >> 20
+                )));
+            }
+            read.extend_from_slice(&part);
+        }
+        Ok(read.freeze())
+    }
+
+    /// An answer that is not what the API promises.
+    pub(super) fn unexpected(&self, error: &serde_json::Error) -> Error {
+        Error::Backend {
+            backend: format!("kubernetes/{}", self.name),
+            status: 200,
+            message: format!("the answer is not what its API promises ({error}); is {} an API server?", self.address),
+        }
+    }
+
+    fn unreachable(&self, error: &kube::Error) -> Error {
+        let mut innermost: &dyn std::error::Error = error;
+        while let Some(source) = innermost.source() {
+            innermost = source;
+        }
+        let reason = innermost.to_string();
+        let reason = without_credentials(&reason);
+        self.breaker.failed(&reason);
+        Error::Unavailable(format!(
+            "kubernetes/{} cannot be reached at {}: {reason}; `server_list_backends` shows what can",
+            self.name, self.address
+        ))
+    }
+
+    fn too_slow(&self, started: Instant, deadline: Instant) -> Refused {
+        let seconds = deadline.duration_since(started).as_secs_f32().ceil();
+        Error::TimedOut(format!("kubernetes/{} did not answer within {seconds} s; ask for less", self.name)).into()
+    }
+
+    fn record<T>(&self, request: &Request, started: Instant, result: &Result<T, Refused>) {
+        let name = format!("kubernetes/{}", self.name);
+        let label = match result {
+            Ok(_) => "ok",
+            Err(Refused::Status(_)) => Code::Backend.label(),
+            Err(Refused::Error(error)) => error.code().label(),
+        };
+        metrics::BACKEND_REQUESTS.with_label_values(&[name.as_str(), label]).inc();
+        metrics::BACKEND_SECONDS.with_label_values(&[name.as_str()]).observe(started.elapsed().as_secs_f64());
+        tracing::debug!(
+            backend.name = name,
+            http.method = %request.method,
+            http.path = request.path,
+            backend.outcome = label,
+            duration_ms = started.elapsed().as_millis(),
+            "backend request"
+        );
+    }
+}
+
+/// An answer as it comes.
+#[derive(Debug)]
+pub struct Streamed<'a> {
+    cluster: &'a Cluster,
+    body: Body,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Streamed<'_> {
+    /// The next bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(part) = frame.map_err(|error| self.cluster.unreachable(&error))?.into_data() {
+                return Ok(Some(part));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The address that a kubeconfig names for its context.
+fn address(config: &Config) -> Result<String, (&'static str, String)> {
+    let Some(file) = &config.kubeconfig else { return Ok(String::new()) };
+    let kubeconfig = Kubeconfig::read_from(file)
+        .map_err(|error| ("kubeconfig", format!("{} cannot be read: {}", file.display(), innermost(&error))))?;
+    let Some(name) = config.context.as_ref().or(kubeconfig.current_context.as_ref()) else {
+        return Err(("context", format!("needed, since {} has no current one", file.display())));
+    };
+    let names: Vec<_> = kubeconfig.contexts.iter().map(|context| format!("`{}`", context.name)).collect();
+    let missing = || ("context", format!("{} has no `{name}`; it has {}", file.display(), names.join(", ")));
+    let context = kubeconfig.contexts.iter().find(|context| &context.name == name).ok_or_else(missing)?;
+    let wanted = context.context.as_ref().map(|context| context.cluster.as_str()).unwrap_or_default();
+    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == wanted);
+    let server = cluster.and_then(|cluster| cluster.cluster.as_ref()?.server.clone());
+    server.ok_or_else(|| ("kubeconfig", format!("{} has no address for the cluster `{wanted}`", file.display())))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

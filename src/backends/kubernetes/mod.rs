@@ -1,0 +1,204 @@
+//! Kubernetes clusters (kubernetes.io/docs/reference/using-api).
+
+mod cluster;
+mod kinds;
+mod redact;
+mod status;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use cluster::{Cluster, Config as ClusterConfig, Request, Streamed};
+pub use kinds::{Kind, Kinds, segment};
+pub use redact::redact_text;
+pub use status::{ListPlace, Refused, Status};
+pub use table::{AS_TABLE, Column, Table, TableRow};
+
+use crate::call::Context;
+use crate::error::{Error, Result};
+
+/// Bodies larger than this are read as JSON away from the threads that serve requests.
+const LARGE_BODY: usize = 256 * 1024;
+
+/// Objects in one part of a list that is read whole.
+const PART: &str = "500";
+
+/// Objects of one list that are read at most.
+const MOST_OBJECTS: usize = 50_000;
+
+/// The clusters, and what may be done in them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The one that is asked when a call names none; needless where there is only one.
+    pub default: Option<String>,
+    /// How to reach each, by the name that calls use.
+    pub clusters: BTreeMap<String, ClusterConfig>,
+}
+
+/// A handle on one cluster for one call.
+#[derive(Debug)]
+pub struct Kubernetes {
+    cluster: Arc<Cluster>,
+    /// The circumstances of the call.
+    pub context: Context,
+}
+
+/// A list of objects, or a part of one.
+#[derive(Debug, Deserialize)]
+pub struct List<T = Value> {
+    /// Where it goes on.
+    #[serde(default)]
+    pub metadata: ListPlace,
+    /// The objects.
+    #[serde(default = "Vec::new")]
+    pub items: Vec<T>,
+}
+
+impl Kubernetes {
+    pub(super) fn new(cluster: Arc<Cluster>, context: Context) -> Self {
+        Self { cluster, context }
+    }
+
+    /// The name of the cluster.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.cluster.name()
+    }
+
+    /// The cluster itself, for what is not JSON.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// All kinds it serves.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`].
+    pub async fn kinds(&self) -> Result<Arc<Kinds>> {
+        self.cluster.kinds(&self.context).await
+    }
+
+    /// The kind that a caller means.
+    ///
+    /// # Errors
+    /// [`Error::BadArguments`] where there is none, or several; those of [`Cluster::send`].
+    pub async fn kind(&self, name: &str) -> Result<Kind> {
+        let kinds = self.kinds().await?;
+        if let Ok(kind) = kinds.find(name) {
+            return Ok(kind.clone());
+        }
+        self.cluster.kinds_again(&self.context).await?.find(name).cloned()
+    }
+
+    /// Reads something, with its secrets replaced.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`], and [`Error::Backend`] where the answer is not what is expected.
+    pub async fn get<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
+        let mut value = self.get_with_secrets(request).await?;
+        self.redact(&mut value);
+        serde_json::from_value(value).map_err(|error| self.cluster.unexpected(&error).into())
+    }
+
+    /// Reads something as it is. For what is sent back to the cluster, never for an answer.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`], and [`Error::Backend`] where the answer is not what is expected.
+    pub async fn get_with_secrets<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T, Refused> {
+        let body = self.cluster.send(&request, &self.context).await?;
+        let parsed = if body.len() > LARGE_BODY {
+            tokio::task::spawn_blocking(move || serde_json::from_slice(&body)).await.map_err(Error::internal)?
+        } else {
+            serde_json::from_slice(&body)
+        };
+        parsed.map_err(|error| self.cluster.unexpected(&error).into())
+    }
+
+    /// Reads a list as a table. Cells are texts of the API server: replace the secrets in those that are shown.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`].
+    pub async fn table(&self, request: Request) -> Result<Table, Refused> {
+        let mut table: Table = self.get_with_secrets(request).await?;
+        for row in &mut table.rows {
+            if !row.object.is_null() {
+                self.redact(&mut row.object);
+            }
+        }
+        Ok(table)
+    }
+
+    /// Sends a change, and reads its result with secrets replaced.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`].
+    pub async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        request: Request,
+        content_type: &'static str,
+        body: &Value,
+    ) -> Result<T, Refused> {
+        self.get(request.method(method).body(content_type, body.to_string())).await
+    }
+
+    /// One object, with its secrets replaced.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`]; [`Error::BadArguments`] where the name cannot be one.
+    pub async fn object<T: DeserializeOwned>(
+        &self,
+        kind: &Kind,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<T, Refused> {
+        self.get(Request::get(kind.object_path(namespace, name)?)).await
+    }
+
+    /// All objects that a request for a list is about, part by part, with their secrets replaced.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`]; [`Error::BadArguments`] where there are too many.
+    pub async fn list<T: DeserializeOwned>(&self, request: Request) -> Result<Vec<T>, Refused> {
+        let mut items = Vec::new();
+        let mut next = String::new();
+        loop {
+            let mut part = request.clone().query("limit", PART);
+            if !next.is_empty() {
+                part = part.query("continue", next);
+            }
+            let part: List<T> = self.get(part).await?;
+            items.extend(part.items);
+            next = part.metadata.next;
+            if next.is_empty() {
+                return Ok(items);
+            }
+            if items.len() > MOST_OBJECTS {
+                return Err(Error::BadArguments(format!(
+                    "kubernetes/{} has more than {MOST_OBJECTS} of these; ask for one namespace, or with labels",
+                    self.name()
+                ))
+                .into());
+            }
+        }
+    }
+
+    /// Replaces the secrets in an object, or a list of objects.
+    pub fn redact(&self, value: &mut Value) {
+        redact::redact(value, &self.context.signer);
+    }
+
+    /// A text without what looks like a secret.
+    #[must_use]
+    pub fn redact_text<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+        redact_text(text, &self.context.signer)
+    }
+}

@@ -1,0 +1,5 @@
+//! Changes of any object: apply, patch, delete.
+
+use crate::toolkit::Entry;
+
+pub(super) const TOOLS: &[Entry] = &[];

@@ -1,0 +1,26 @@
+//! Kubernetes: objects of any kind, what is wrong with them, and changes.
+
+mod change;
+mod cluster;
+mod diagnose;
+mod nodes;
+mod pods;
+mod read;
+mod rollouts;
+
+mod args;
+mod path;
+mod sort;
+
+use crate::toolkit::Topic;
+
+/// Toolsets of Kubernetes.
+pub(super) const TOPICS: &[Topic] = &[
+    Topic { name: "kubernetes/read", tools: read::TOOLS },
+    Topic { name: "kubernetes/cluster", tools: cluster::TOOLS },
+    Topic { name: "kubernetes/pods", tools: pods::TOOLS },
+    Topic { name: "kubernetes/nodes", tools: nodes::TOOLS },
+    Topic { name: "kubernetes/rollouts", tools: rollouts::TOOLS },
+    Topic { name: "kubernetes/change", tools: change::TOOLS },
+    Topic { name: "kubernetes/diagnose", tools: diagnose::TOOLS },
+];

@@ -1,0 +1,424 @@
+//! Lists of objects, as the API server lays them out.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::super::args::{check_namespace, check_verb};
+use super::super::path::{ObjectPath, is_path};
+use super::super::sort::{Key, compare};
+use crate::answers::{Answer, Row};
+use crate::backends::Kubernetes;
+use crate::backends::kubernetes::{AS_TABLE, Column, Kind, List, Refused, Request, Table, TableRow};
+use crate::error::{Error, Result};
+use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
+use crate::toolkit::{FanOut, Listing, Output, Permission, Policy, Tool};
+use crate::yaml;
+
+/// Rows of a list that is read whole, to sort or to count it.
+const MOST_ROWS: usize = 20_000;
+
+/// Rows in one part of such a list.
+const PART: usize = 5_000;
+
+/// Objects that are shown in full at a time.
+const MOST_WHOLE: usize = 20;
+
+/// Lists objects of any kind, custom ones too, as a short table.
+///
+/// Columns are those of `kubectl get`. Use `kubernetes_get_unhealthy_resources` to find what is broken, and
+/// `kubernetes_get_resource` for one object.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct ListResources {
+    /// Kind, plural, short name or plural.group, for example `deploy` or `certificates.cert-manager.io`.
+    kind: String,
+    /// One cluster by name, several, or `"*"` for all.
+    cluster: Option<Instances>,
+    /// Only this namespace; all that may be listed when absent.
+    namespace: Option<String>,
+    /// Label selector, for example `app=web,tier!=cache`.
+    labels: Option<String>,
+    /// Field selector, for example `status.phase=Failed`.
+    fields: Option<String>,
+    /// `summary` counts by status and namespace; `full` and `yaml` show whole objects, at most 20 a page.
+    #[serde(default)]
+    view: View,
+    /// Extra columns: JSONPath such as `.spec.nodeName`, or a column of `kubectl get -o wide` by its name.
+    #[serde(default)]
+    columns: Vec<String>,
+    /// Column or JSONPath; a leading `-` reverses. By name when absent.
+    sort_by: Option<String>,
+    /// Rows per page, at most 500.
+    #[serde(default)]
+    limit: Limit<50, 500>,
+    /// Position from the previous answer.
+    cursor: Option<Cursor>,
+    /// Budget of the answer in tokens; it shrinks to fit.
+    #[serde(default)]
+    max_tokens: MaxTokens,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+enum View {
+    #[default]
+    Table,
+    Summary,
+    Full,
+    Yaml,
+}
+
+/// A list in the view that was asked for.
+#[derive(Debug)]
+pub(super) enum Listed {
+    Rows(Listing<Row>),
+    Objects { objects: Vec<Value>, as_yaml: bool, next: Option<String>, notes: Vec<String> },
+}
+
+impl Output for Listed {
+    fn schema(located: &str) -> Option<Map<String, Value>> {
+        Listing::<Row>::schema(located)
+    }
+
+    fn into_answer(self) -> Result<Answer> {
+        match self {
+            Self::Rows(listing) => listing.into_answer(),
+            Self::Objects { objects, as_yaml, next, notes } => {
+                let text = as_yaml.then(|| objects.iter().map(yaml::emit).collect::<Vec<_>>().join("---\n"));
+                let rows = objects.into_iter().filter_map(|object| match object {
+                    Value::Object(object) => Some(object),
+                    _ => None,
+                });
+                let structured = json!({"rows": rows.collect::<Vec<_>>()});
+                Ok(Answer { text, facts: Some(structured), next, notes, ..Answer::default() })
+            }
+        }
+    }
+}
+
+impl FanOut for ListResources {}
+
+impl Tool for ListResources {
+    const NAME: &str = "kubernetes_list_resources";
+    const POLICY: Policy = Policy::read(Permission::ClusterRead).cached(5).by_default();
+    const REPLACES: &[&str] = &["kubernetes_list_resources_full", "kubernetes_list_resources_summary"];
+    type Backend = Kubernetes;
+    type Output = Listed;
+
+    async fn call(self, cluster: &Kubernetes) -> Result<Listed> {
+        let kind = cluster.kind(&self.kind).await?;
+        check_verb(&kind, "list")?;
+        check_namespace(&kind, self.namespace.as_deref())?;
+        match self.view {
+            View::Table => self.table(&kind, cluster).await.map(Listed::Rows),
+            View::Summary => self.summary(&kind, cluster).await.map(Listed::Rows),
+            View::Full | View::Yaml => self.objects(&kind, cluster).await,
+        }
+    }
+}
+
+impl ListResources {
+    fn request(&self, kind: &Kind) -> Result<Request> {
+        Ok(Request::get(kind.path(self.namespace.as_deref())?)
+            .query_some("labelSelector", self.labels.as_deref())
+            .query_some("fieldSelector", self.fields.as_deref()))
+    }
+
+    /// Whether several clusters are asked, whose rows come together: then there is no place to go on from.
+    fn is_shared(&self) -> bool {
+        !matches!(&self.cluster, None | Some(Instances::One(_)))
+            || matches!(&self.cluster, Some(Instances::One(name)) if name == "*")
+    }
+
+    async fn table(&self, kind: &Kind, cluster: &Kubernetes) -> Result<Listing<Row>> {
+        let wanted = Columns::new(&self.columns)?;
+        let order = self.sort_by.as_deref().map(Order::parse).transpose()?;
+        let has_namespaces = kind.namespaced && self.namespace.is_none();
+        let paths = !wanted.paths.is_empty() || order.as_ref().is_some_and(|order| order.path.is_some());
+        let by_age = order.as_ref().is_some_and(|order| order.column == "age");
+        let object = match (paths, has_namespaces || by_age) {
+            (true, _) => "Object",
+            (false, true) => "Metadata",
+            (false, false) => "None",
+        };
+        let request = self.request(kind)?.accept(AS_TABLE).query("includeObject", object);
+        let mut listing = if order.is_none() && !self.is_shared() {
+            let resume = cluster.context.inputs.resume.clone();
+            let part = part(cluster, request, self.limit.get(), resume).await?;
+            let mut listing = Listing::new(Vec::with_capacity(part.rows.len()));
+            let remaining = part.metadata.remaining_item_count;
+            listing.total = remaining.map(|remaining| remaining + part.rows.len() as u64);
+            listing.next = Some(part.metadata.next).filter(|next| !next.is_empty());
+            wanted.add(&mut listing.rows, &part.column_definitions, part.rows, has_namespaces, cluster)?;
+            listing
+        } else {
+            let (columns, mut rows, more) = whole(cluster, request).await?;
+            if let Some(order) = &order {
+                order.sort(&columns, &mut rows)?;
+            }
+            let mut listing = Listing::new(Vec::with_capacity(rows.len()));
+            wanted.add(&mut listing.rows, &columns, rows, has_namespaces, cluster)?;
+            if let Some(more) = more {
+                listing.total = Some(listing.rows.len() as u64 + more);
+                listing.notes.push(format!(
+                    "Only the first {MOST_ROWS} are here; ask for one namespace or labels to see and sort the others."
+                ));
+            }
+            listing
+        };
+        if listing.rows.is_empty() {
+            listing.notes.extend(self.why_empty(kind));
+        }
+        Ok(listing)
+    }
+
+    /// What to try where nothing was found.
+    fn why_empty(&self, kind: &Kind) -> Option<String> {
+        let namespace = self.namespace.as_ref()?;
+        Some(format!(
+            "There may be some in other namespaces than `{namespace}`: leave `namespace` out to list all {}.",
+            kind.plural
+        ))
+    }
+
+    async fn summary(&self, kind: &Kind, cluster: &Kubernetes) -> Result<Listing<Row>> {
+        let has_namespaces = kind.namespaced && self.namespace.is_none();
+        let object = if has_namespaces { "Metadata" } else { "None" };
+        let request = self.request(kind)?.accept(AS_TABLE).query("includeObject", object);
+        let (columns, rows, more) = whole(cluster, request).await?;
+        let mut counts = BTreeMap::<(String, String), u64>::new();
+        for row in &rows {
+            let namespace = text_at(&row.object, "/metadata/namespace");
+            *counts.entry((namespace, status_of(&columns, row))).or_default() += 1;
+        }
+        let mut by_status = BTreeMap::<String, u64>::new();
+        for ((_, status), count) in &counts {
+            *by_status.entry(status.clone()).or_default() += count;
+        }
+        let mut found: Vec<Row> = counts
+            .into_iter()
+            .map(|((namespace, status), count)| {
+                let mut row = Row::new();
+                if has_namespaces {
+                    row.insert("namespace".into(), namespace.into());
+                }
+                row.insert("status".into(), status.into());
+                row.insert("count".into(), count.into());
+                row
+            })
+            .collect();
+        found.sort_by_key(|row| std::cmp::Reverse(row["count"].as_u64()));
+        let total = rows.len() as u64 + more.unwrap_or(0);
+        let listing = Listing::new(found).fact("objects", total).fact("by_status", json!(by_status));
+        Ok(match more {
+            Some(_) => listing.note(format!("Counted are the first {MOST_ROWS}.")),
+            None => listing,
+        })
+    }
+
+    async fn objects(&self, kind: &Kind, cluster: &Kubernetes) -> Result<Listed> {
+        if let Some(order) = &self.sort_by {
+            return Err(Error::BadArguments(format!(
+                "sort_by: `{order}` sorts the table; leave it out for whole objects"
+            )));
+        }
+        let limit = self.limit.get().min(MOST_WHOLE);
+        let mut request = self.request(kind)?.query("limit", limit.to_string());
+        if self.is_shared() {
+            request = request.query("limit", MOST_WHOLE.to_string());
+        } else if let Some(resume) = &cluster.context.inputs.resume {
+            request = request.query("continue", resume.clone());
+        }
+        let list: List<Map<String, Value>> = cluster.get(request).await?;
+        let notes =
+            list.metadata.remaining_item_count.map(|more| format!("{more} more after these.")).into_iter().collect();
+        let objects = list.items.into_iter().map(|item| Value::Object(named(kind, item))).collect();
+        let next = Some(list.metadata.next).filter(|next| !next.is_empty() && !self.is_shared());
+        Ok(Listed::Objects { objects, as_yaml: self.view == View::Yaml, next, notes })
+    }
+}
+
+/// An object of a list with what its list left out: version and kind.
+fn named(kind: &Kind, item: Map<String, Value>) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("apiVersion".into(), kind.api_version().into());
+    object.insert("kind".into(), kind.kind.clone().into());
+    object.extend(item);
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.shift_remove("managedFields");
+    }
+    object
+}
+
+/// One part of a list. Where the place it goes on from is too old, the list goes on after the last object shown, as it is
+/// now.
+async fn part(cluster: &Kubernetes, request: Request, limit: usize, resume: Option<String>) -> Result<Table, Refused> {
+    let request = request.query("limit", limit.to_string());
+    let Some(resume) = resume else { return cluster.table(request).await };
+    match cluster.table(request.clone().query("continue", resume)).await {
+        Err(Refused::Status(status)) if status.code == 410 && !status.metadata.next.is_empty() => {
+            cluster.table(request.query("continue", status.metadata.next)).await
+        }
+        other => other,
+    }
+}
+
+/// The rows of a whole list, and how many there are beyond those that are read.
+async fn whole(cluster: &Kubernetes, request: Request) -> Result<(Vec<Column>, Vec<TableRow>, Option<u64>), Refused> {
+    let mut columns = Vec::new();
+    let mut rows = Vec::new();
+    let mut resume = None;
+    loop {
+        let part = part(cluster, request.clone(), PART, resume).await?;
+        if columns.is_empty() {
+            columns = part.column_definitions;
+        }
+        rows.extend(part.rows);
+        if part.metadata.next.is_empty() {
+            return Ok((columns, rows, None));
+        }
+        if rows.len() >= MOST_ROWS {
+            return Ok((columns, rows, Some(part.metadata.remaining_item_count.unwrap_or(1))));
+        }
+        resume = Some(part.metadata.next);
+    }
+}
+
+/// The columns that a caller wants besides the usual ones.
+struct Columns {
+    names: Vec<String>,
+    paths: Vec<ObjectPath>,
+}
+
+impl Columns {
+    fn new(wanted: &[String]) -> Result<Self> {
+        let (paths, names): (Vec<&String>, Vec<&String>) = wanted.iter().partition(|text| is_path(text));
+        Ok(Self {
+            names: names.into_iter().map(|name| heading(name)).collect(),
+            paths: paths.into_iter().map(|path| ObjectPath::parse("columns", path)).collect::<Result<_>>()?,
+        })
+    }
+
+    fn add(
+        &self,
+        into: &mut Vec<Row>,
+        columns: &[Column],
+        rows: Vec<TableRow>,
+        has_namespaces: bool,
+        cluster: &Kubernetes,
+    ) -> Result<()> {
+        let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
+        if let Some(unknown) = self.names.iter().find(|name| !headings.contains(name))
+            && !headings.is_empty()
+        {
+            return Err(Error::BadArguments(format!(
+                "columns: there is no `{unknown}`; there are {}, and any JSONPath such as .spec.nodeName",
+                headings.join(", ")
+            )));
+        }
+        let is_shown = |place: usize| columns[place].priority == 0 || self.names.contains(&headings[place]);
+        for row in rows {
+            let mut cells = Row::new();
+            if has_namespaces {
+                cells.insert("namespace".into(), text_at(&row.object, "/metadata/namespace").into());
+            }
+            for (place, cell) in row.cells.into_iter().enumerate().take(headings.len()) {
+                if is_shown(place) {
+                    cells.insert(headings[place].clone(), shown(cell, cluster));
+                }
+            }
+            for path in &self.paths {
+                cells.insert(path.text().to_owned(), path.of(&row.object));
+            }
+            into.push(cells);
+        }
+        Ok(())
+    }
+}
+
+/// A cell without secrets; what is not known is left empty.
+fn shown(cell: Value, cluster: &Kubernetes) -> Value {
+    match cell {
+        Value::String(text) if text == "<none>" || text == "<unset>" => Value::Null,
+        Value::String(text) => match cluster.redact_text(&text) {
+            std::borrow::Cow::Owned(redacted) => Value::String(redacted),
+            std::borrow::Cow::Borrowed(_) => Value::String(text),
+        },
+        other => other,
+    }
+}
+
+/// How rows are sorted.
+struct Order {
+    column: String,
+    path: Option<ObjectPath>,
+    reversed: bool,
+}
+
+impl Order {
+    fn parse(text: &str) -> Result<Self> {
+        let (text, reversed) = text.strip_prefix('-').map_or((text, false), |text| (text, true));
+        let path = is_path(text).then(|| ObjectPath::parse("sort_by", text)).transpose()?;
+        Ok(Self { column: heading(text), path, reversed })
+    }
+
+    fn sort(&self, columns: &[Column], rows: &mut Vec<TableRow>) -> Result<()> {
+        let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
+        let place = headings.iter().position(|name| *name == self.column);
+        if self.path.is_none() && place.is_none() && !rows.is_empty() {
+            return Err(Error::BadArguments(format!(
+                "sort_by: there is no column `{}`; there are {}, and any JSONPath such as .metadata.creationTimestamp",
+                self.column,
+                headings.join(", ")
+            )));
+        }
+        let key = |row: &TableRow| match (&self.path, place) {
+            (Some(path), _) => Key::new(&path.of(&row.object)),
+            // The older an object, the greater its age.
+            (None, _) if self.column == "age" => {
+                Key::moment_before(&text_at(&row.object, "/metadata/creationTimestamp"))
+            }
+            (None, Some(place)) => Key::new(row.cells.get(place).unwrap_or(&Value::Null)),
+            (None, None) => Key::new(&Value::Null),
+        };
+        let mut keyed: Vec<_> = std::mem::take(rows).into_iter().map(|row| (key(&row), row)).collect();
+        keyed.sort_by(|(one, _), (other, _)| compare(one, other, self.reversed));
+        rows.extend(keyed.into_iter().map(|(_, row)| row));
+        Ok(())
+    }
+}
+
+/// The heading of a column, as rows name it: `Up-to-date` is `up_to_date`.
+fn heading(name: &str) -> String {
+    name.trim().to_lowercase().replace(['-', ' '], "_")
+}
+
+fn text_at(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What state an object is in: its column for that, or whether all of it is ready.
+fn status_of(columns: &[Column], row: &TableRow) -> String {
+    let cell = |names: &[&str]| {
+        let place = columns.iter().position(|column| names.contains(&heading(&column.name).as_str()))?;
+        row.cells.get(place)
+    };
+    if let Some(status) = cell(&["status", "phase", "state"]) {
+        return status.as_str().map_or_else(|| status.to_string(), str::to_owned);
+    }
+    match cell(&["ready"]) {
+        Some(Value::String(ready)) => match ready.split_once('/') {
+            Some((ready, wanted)) if ready == wanted => "ready".into(),
+            Some(_) => "not ready".into(),
+            None => format!("ready: {ready}"),
+        },
+        Some(ready) => {
+            let wanted = cell(&["desired"]).unwrap_or(&Value::Null);
+            if wanted.is_null() || wanted == ready { "ready".into() } else { "not ready".into() }
+        }
+        None => "present".into(),
+    }
+}
