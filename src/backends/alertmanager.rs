@@ -29,7 +29,8 @@ impl Alertmanager {
     /// Sends a request and reads its answer.
     ///
     /// # Errors
-    /// Those of [`super::rest::Rest::ask`]; a rejected argument is [`Error::BadArguments`] in Alertmanager's own words.
+    /// Those of [`super::rest::Rest::ask`]; a rejected argument is [`crate::error::Error::BadArguments`] in the words of
+    /// Alertmanager.
     pub async fn ask<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T> {
         self.rest.ask(request, &self.context).await
     }

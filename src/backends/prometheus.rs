@@ -50,7 +50,8 @@ impl Prometheus {
     /// Sends a request and takes its answer out of the envelope.
     ///
     /// # Errors
-    /// Those of [`super::rest::Rest::ask`]; a rejected query is [`Error::BadArguments`] in Prometheus' own words.
+    /// Those of [`super::rest::Rest::ask`]; a rejected query is [`crate::error::Error::BadArguments`] in the words of
+    /// Prometheus.
     pub async fn ask<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<Envelope<T>> {
         self.rest.ask(request, &self.context).await
     }

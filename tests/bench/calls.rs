@@ -1,5 +1,10 @@
 //! What is asked, as bytes that are made once and sent many times.
 
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -38,14 +43,30 @@ pub(crate) struct Endpoint {
     pub(crate) address: String,
     path: String,
     key: Option<String>,
+    /// How its certificate is checked, where it speaks TLS.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Endpoint {
     /// The endpoint of an address such as `http://127.0.0.1:8080/mcp`.
     pub(crate) fn new(url: &str, key: Option<&str>) -> Result<Self, String> {
-        let rest = url.strip_prefix("http://").ok_or_else(|| format!("{url} does not begin with http://"))?;
+        let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+        let rest = rest.ok_or_else(|| format!("{url} does not begin with http://"))?;
         let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
-        Ok(Self { address: address.to_owned(), path: format!("/{path}"), key: key.map(str::to_owned) })
+        Ok(Self { address: address.to_owned(), path: format!("/{path}"), key: key.map(str::to_owned), tls: None })
+    }
+
+    /// The endpoint over TLS, with a certificate that this authority (PEM) signed.
+    pub(crate) fn trusting(self, authority: &str) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()) {
+            let certificate = certificate.map_err(|error| error.to_string())?;
+            roots.add(certificate).map_err(|error| error.to_string())?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
+        Ok(Self { tls: Some(Arc::new(config)), ..self })
     }
 
     /// Another path of the same server.
@@ -55,7 +76,7 @@ impl Endpoint {
 
     /// A request in this place.
     pub(crate) fn request(&self, method: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-        let Self { address, path, key } = self;
+        let Self { address, path, key, .. } = self;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n");
         if let Some(key) = key {
             text.push_str(&format!("Authorization: Bearer {key}\r\n"));
@@ -198,7 +219,9 @@ pub(crate) async fn begin(connection: &mut Connection, endpoint: &Endpoint) -> R
 /// Whether a reply carries the result of a success; else what it says.
 pub(crate) fn check(reply: &Reply<'_>) -> Result<(), String> {
     let body = std::str::from_utf8(reply.body).map_err(|_| "the body is no text".to_owned())?;
-    let result = ["\"result\":{", "\"result\": {", "\"status\":\"success\""].iter().any(|mark| body.contains(mark));
+    let result = ["\"result\":{", "\"result\": {", "\"status\":\"success\"", "\"kind\":\"Table\""]
+        .iter()
+        .any(|mark| body.contains(mark));
     if reply.status == 200 && result && !body.contains("\"isError\":true") && !body.contains("\"isError\": true") {
         return Ok(());
     }

@@ -3,16 +3,25 @@
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::calls::Endpoint;
 
 /// Nothing here may take longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes to and fro, in the clear or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Stream for S {}
+
 /// A connection, with what was read and not yet used.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     read: Vec<u8>,
     used: usize,
     head: Vec<u8>,
@@ -44,9 +53,17 @@ impl<'a> Reply<'a> {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self> {
+        let stream = TcpStream::connect(&endpoint.address).await?;
         stream.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match &endpoint.tls {
+            Some(config) => {
+                let host = endpoint.address.split(':').next().unwrap_or_default().to_owned();
+                let name = ServerName::try_from(host).map_err(Error::other)?;
+                Box::new(TlsConnector::from(config.clone()).connect(name, stream).await?)
+            }
+            None => Box::new(stream),
+        };
         Ok(Self {
             stream,
             read: Vec::with_capacity(64 << 10),

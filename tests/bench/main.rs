@@ -3,18 +3,24 @@
 //! `cargo build --release && cargo run --release --example load`; docs/BENCHMARK.md explains the figures.
 
 mod calls;
+#[expect(dead_code, unreachable_pub, reason = "tests use it too, and more of it")]
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod connection;
+mod kubernetes;
 mod measure;
 mod process;
 mod prometheus;
 mod report;
 mod soak;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use calls::{Call, Endpoint, Era};
 use clap::Parser;
+use kubernetes::{Peer, Pods};
 use measure::Row;
 use process::{Figures, Server};
 use prometheus::Prometheus;
@@ -48,6 +54,12 @@ struct Arguments {
     /// Everything at once for so many seconds instead: fails on errors, and on memory that goes on growing.
     #[arg(long, value_name = "SECONDS")]
     soak: Option<u64>,
+    /// Lists of so many pods instead, on a cluster of its own: the API server alone, and our server before it.
+    #[arg(long, value_name = "PODS")]
+    kubernetes: Option<usize>,
+    /// The program of kubernetes-mcp-server, to measure it on the same cluster.
+    #[arg(long, value_name = "PROGRAM", requires = "kubernetes")]
+    peer: Option<PathBuf>,
     /// JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -78,8 +90,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), String> {
+    if let Some(pods) = arguments.kubernetes {
+        return lists(arguments, pods).await;
+    }
     let backend = Prometheus::start()?;
-    let server = Server::start(&backend.url()).await?;
+    let server = Server::start(&backend.configuration()).await?;
     if let Some(seconds) = arguments.soak {
         soak::run(&server, Duration::from_secs(seconds)).await?;
         return server.end().await;
@@ -107,6 +122,34 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
             for (era, call) in Era::BOTH.into_iter().flat_map(|era| calls.iter().map(move |call| (era, call))) {
                 row(arguments, &other, call, era, *callers, &mut report).await?;
             }
+        }
+    }
+    report.finish();
+    server.end().await
+}
+
+/// Lists of pods, by the API server, by ours, and by the other server.
+async fn lists(arguments: &Arguments, pods: usize) -> Result<(), String> {
+    let pods = Pods::start(pods).await?;
+    let server = Server::start(&pods.configuration()).await?;
+    let peer = match &arguments.peer {
+        Some(program) => Some(Peer::start(program, &pods).await?),
+        None => None,
+    };
+    let mut report = Report::new(arguments.seconds, arguments.json);
+    let api = pods.direct()?;
+    let direct = Measured { name: "API server", endpoint: &api, figures: None };
+    let ours = Measured { name: "ours", endpoint: &server.endpoint, figures: Some(server.figures()) };
+    for callers in &arguments.callers {
+        for (plain, call) in pods.calls()? {
+            row(arguments, &direct, &plain, Era::None, *callers, &mut report).await?;
+            for era in Era::BOTH {
+                row(arguments, &ours, &call, era, *callers, &mut report).await?;
+            }
+        }
+        for (peer, call) in peer.iter().flat_map(|peer| pods.peer_calls().into_iter().map(move |call| (peer, call))) {
+            let other = Measured { name: "other", endpoint: &peer.endpoint, figures: Some(peer.figures()) };
+            row(arguments, &other, &call, Era::Legacy, *callers, &mut report).await?;
         }
     }
     report.finish();

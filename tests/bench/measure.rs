@@ -123,7 +123,7 @@ struct Caller {
 impl Caller {
     /// A caller whose first request was answered.
     async fn ready(endpoint: &Endpoint, call: &Call, era: Era) -> Result<Self, String> {
-        let mut connection = Connection::open(&endpoint.address).await.map_err(|error| error.to_string())?;
+        let mut connection = Connection::open(endpoint).await.map_err(|error| error.to_string())?;
         let session = match era {
             Era::Legacy => calls::begin(&mut connection, endpoint).await?,
             Era::Modern | Era::None => None,
@@ -157,7 +157,7 @@ impl Caller {
                     seen.first_error.get_or_insert(error);
                     // Trying at once again would only spin.
                     tokio::time::sleep(Duration::from_millis(10)).await;
-                    if let Ok(connection) = Connection::open(&endpoint.address).await {
+                    if let Ok(connection) = Connection::open(&endpoint).await {
                         self.connection = connection;
                     }
                 }

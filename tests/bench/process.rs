@@ -16,7 +16,7 @@ use super::calls::Endpoint;
 /// How long the server may take to end.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Our server, with authentication, configured to ask one Prometheus. It ends with this value.
+/// Our server, with authentication. It ends with this value.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
@@ -26,16 +26,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the release build next to this program.
-    pub(crate) async fn start(prometheus: &str) -> Result<Self, String> {
+    /// Starts the release build next to this program, with these backends.
+    pub(crate) async fn start(backends: &str) -> Result<Self, String> {
         let binary = binary()?;
         let folder = std::env::temp_dir().join(random_token("cloud-native-mcp-load-"));
         let new = ApiKey::create("load".into(), Effect::Read, None);
-        let config = format!(
-            "auth:\n  api_keys:\n    - name: load\n      hash: {}\nbackends:\n  prometheus:\n    instances:\n      main:\n        \
-             url: {prometheus}\n",
-            new.kept.hash
-        );
+        let config = format!("auth:\n  api_keys:\n    - name: load\n      hash: {}\n{backends}", new.kept.hash);
         let file = folder.join("config.yaml");
         std::fs::create_dir(&folder)
             .and_then(|()| std::fs::write(&file, config))

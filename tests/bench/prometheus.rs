@@ -35,8 +35,12 @@ impl Prometheus {
         Ok(Self { endpoint: Endpoint::new(&format!("http://{address}"), None)? })
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.endpoint.address)
+    /// Our configuration for it.
+    pub(crate) fn configuration(&self) -> String {
+        format!(
+            "backends:\n  prometheus:\n    instances:\n      main:\n        url: http://{}\n",
+            self.endpoint.address
+        )
     }
 }
 

@@ -84,7 +84,7 @@ async fn watch(figures: &Figures, seen: &RefCell<Seen>, length: Duration) -> Vec
 
 /// Waits until the server has closed what its callers closed.
 async fn closed(endpoint: &Endpoint) -> Result<(), String> {
-    let mut connection = Connection::open(&endpoint.address).await.map_err(|error| error.to_string())?;
+    let mut connection = Connection::open(endpoint).await.map_err(|error| error.to_string())?;
     let request = endpoint.at("/metrics").request("GET", &[], "");
     let mut open = String::new();
     for _ in 0..100 {
@@ -131,7 +131,7 @@ impl Caller {
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        Connection::open(&self.endpoint.address).await.map_err(|error| format!("connecting: {error}"))
+        Connection::open(&self.endpoint).await.map_err(|error| format!("connecting: {error}"))
     }
 
     /// One exchange that must succeed.

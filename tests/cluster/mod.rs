@@ -91,6 +91,11 @@ impl Server {
         Api::new(&self.url, &self.authority, self.token(identity))
     }
 
+    /// The certificate of the authority that signed its own, as PEM.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// The token of an identity.
     pub fn token(&self, identity: Identity) -> &str {
         self.tokens.iter().find(|(known, _)| *known == identity).map_or("", |(_, token)| token)
@@ -377,4 +382,16 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).map_err(|error| error.to_string())
+}
+
+/// The folder into which `tests/stack/install` put the programs.
+pub fn installed() -> Result<PathBuf, String> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = variable("CLOUD_NATIVE_MCP_STACK")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("cloud-native-mcp-stack")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/cloud-native-mcp-stack")));
+    let folder = cache.map(|cache| cache.join("bin")).filter(|folder| folder.join("kube-apiserver").exists());
+    folder.ok_or_else(|| {
+        "Kubernetes is not installed: run `tests/stack/install programs` and `tests/stack/install cluster`".into()
+    })
 }
