@@ -1,5 +1,11 @@
 //! What is broken, and why.
 
-use crate::toolkit::Entry;
+mod objects;
+mod read;
+mod rules;
+mod trouble;
+mod unhealthy;
 
-pub(super) const TOOLS: &[Entry] = &[];
+use crate::toolkit::{Entry, fan_out};
+
+pub(super) const TOOLS: &[Entry] = &[fan_out::<unhealthy::GetUnhealthyResources>()];

@@ -1,0 +1,116 @@
+//! Reading objects with only the fields that are needed.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::objects::Metadata;
+use crate::backends::Kubernetes;
+use crate::backends::kubernetes::{Kind, List, Refused, Request};
+use crate::error::{Error, Result};
+
+/// Objects in one part of a list.
+const PART: &str = "1000";
+
+/// Names told where one is not found.
+const MOST_NAMED: usize = 8;
+
+/// All objects of a built-in kind, in one namespace or in all, with the labels of a selector. None where the cluster does
+/// not serve the kind.
+///
+/// `T` must have no field that may be a secret, and texts are to be redacted before they are shown: that a list is never
+/// laid out as a whole is what makes it fast.
+pub(super) async fn all<T>(
+    kubernetes: &Kubernetes,
+    group: &str,
+    plural: &str,
+    namespace: Option<&str>,
+    labels: &str,
+) -> Result<Vec<T>, Refused>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let kinds = kubernetes.kinds().await?;
+    let Some(kind) = kinds.built_in(group, plural) else { return Ok(Vec::new()) };
+    let labels = Some(labels).filter(|labels| !labels.is_empty());
+    list(kubernetes, Request::get(kind.path(namespace)?).query_some("labelSelector", labels)).await
+}
+
+/// All objects of a list, as [`all`].
+pub(super) async fn list<T>(kubernetes: &Kubernetes, request: Request) -> Result<Vec<T>, Refused>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    let mut items = Vec::new();
+    let mut next = String::new();
+    loop {
+        let mut part = request.clone().query("limit", PART);
+        if !next.is_empty() {
+            part = part.query("continue", next);
+        }
+        let part: List<T> = kubernetes.get_with_secrets(part).await?;
+        items.extend(part.items);
+        next = part.metadata.next;
+        if next.is_empty() {
+            return Ok(items);
+        }
+    }
+}
+
+/// Only what an object is called.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named {
+    pub(super) metadata: Metadata,
+}
+
+/// Refuses a namespace that does not exist.
+pub(super) async fn check_namespace_exists(kubernetes: &Kubernetes, namespace: &str) -> Result<()> {
+    let kinds = kubernetes.kinds().await?;
+    let Some(kind) = kinds.built_in("", "namespaces") else { return Ok(()) };
+    match kubernetes.object::<Named>(kind, None, namespace).await {
+        Err(Refused::Status(status)) if status.code == 404 => {
+            let near = near(kubernetes, kind, None, namespace).await;
+            Err(Error::NotFound(format!("kubernetes/{} has no namespace `{namespace}`{near}", kubernetes.name())))
+        }
+        // Who may not look at namespaces may still look into one.
+        Ok(_) | Err(Refused::Status(_)) => Ok(()),
+        Err(Refused::Error(error)) => Err(error),
+    }
+}
+
+/// One object, or what there is instead.
+pub(super) async fn object<T: DeserializeOwned>(
+    kubernetes: &Kubernetes,
+    kind: &Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<T> {
+    match kubernetes.object(kind, namespace, name).await {
+        Err(Refused::Status(status)) if status.code == 404 => {
+            let place = namespace.map(|namespace| format!(" in namespace `{namespace}`")).unwrap_or_default();
+            let near = near(kubernetes, kind, namespace, name).await;
+            Err(Error::NotFound(format!("kubernetes/{} has no {} `{name}`{place}{near}", kubernetes.name(), kind.kind)))
+        }
+        other => Ok(other?),
+    }
+}
+
+/// What there is instead of a name, the most alike first.
+async fn near(kubernetes: &Kubernetes, kind: &Kind, namespace: Option<&str>, name: &str) -> String {
+    let Ok(path) = kind.path(namespace) else { return String::new() };
+    let request = Request::get(path).accept(AS_METADATA);
+    let Ok(found) = list::<Named>(kubernetes, request).await else { return String::new() };
+    let mut names: Vec<_> = found.into_iter().map(|found| found.metadata.name).collect();
+    if names.is_empty() {
+        return format!("; there are no {} at all", kind.plural);
+    }
+    let alike = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    names.sort_by(|one, other| alike(other).cmp(&alike(one)).then_with(|| one.cmp(other)));
+    let more = if names.len() > MOST_NAMED { ", …" } else { "" };
+    names.truncate(MOST_NAMED);
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("; there are {}{more}", names.join(", "))
+}
+
+/// Accepts a list without anything but metadata.
+const AS_METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";

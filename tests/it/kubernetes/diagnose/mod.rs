@@ -1,0 +1,3 @@
+//! What is broken, and why.
+
+mod unhealthy;
