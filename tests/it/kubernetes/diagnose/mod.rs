@@ -1,3 +1,4 @@
 //! What is broken, and why.
 
+mod resource;
 mod unhealthy;

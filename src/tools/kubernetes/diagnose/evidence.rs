@@ -1,0 +1,131 @@
+//! What was said of objects, and what containers said themselves.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::read::list;
+use super::trouble::{at, shortened};
+use crate::backends::Kubernetes;
+use crate::backends::kubernetes::{Refused, Request};
+use crate::error::Result;
+
+/// Lines of a log that are shown.
+const TAIL: &str = "15";
+
+/// Bytes of a log that are read.
+const MOST_BYTES: &str = "16384";
+
+/// An event, as far as it is of use.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Event {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) reason: String,
+    pub(super) message: String,
+    pub(super) involved_object: Involved,
+    count: Option<u32>,
+    first_timestamp: Option<Timestamp>,
+    last_timestamp: Option<Timestamp>,
+    event_time: Option<Timestamp>,
+    series: Option<Series>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Involved {
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Series {
+    count: u32,
+    last_observed_time: Option<Timestamp>,
+}
+
+impl Event {
+    /// When it was seen last.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        let series = self.series.as_ref().and_then(|series| series.last_observed_time);
+        series.or(self.last_timestamp).or(self.event_time).or(self.first_timestamp)
+    }
+
+    /// How often it was seen.
+    pub(super) fn times(&self) -> u32 {
+        self.series.as_ref().map_or(self.count.unwrap_or(1), |series| series.count)
+    }
+
+    /// In one line.
+    pub(super) fn line(&self, kubernetes: &Kubernetes) -> String {
+        let last = self.last().map(at).unwrap_or_default();
+        let times = if self.times() > 1 { format!(" ({} times)", self.times()) } else { String::new() };
+        let message = shortened(&kubernetes.redact_text(&self.message), 200);
+        let object = format!("{} {}", self.involved_object.kind, self.involved_object.name);
+        format!("{last} {} {} {object}: {message}{times}", self.kind, self.reason)
+    }
+}
+
+/// The events since a moment about some objects (kind and name), the newest first.
+pub(super) async fn events(
+    kubernetes: &Kubernetes,
+    namespace: Option<&str>,
+    subjects: &[(String, String)],
+    start: Timestamp,
+) -> Result<Vec<Event>, Refused> {
+    let kinds = kubernetes.kinds().await?;
+    let Some(kind) = kinds.built_in("", "events") else { return Ok(Vec::new()) };
+    let mut request = Request::get(kind.path(namespace)?);
+    if let [(kind, name)] = subjects {
+        request = request.query("fieldSelector", format!("involvedObject.kind={kind},involvedObject.name={name}"));
+    }
+    let mut found: Vec<Event> = list(kubernetes, request).await?;
+    found.retain(|event| {
+        let about = |(kind, name): &(String, String)| {
+            *kind == event.involved_object.kind && *name == event.involved_object.name
+        };
+        event.last().is_none_or(|last| last >= start) && subjects.iter().any(about)
+    });
+    found.sort_by_key(|event| std::cmp::Reverse(event.last()));
+    Ok(found)
+}
+
+/// The end of a container's log.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LogTail {
+    pub(super) pod: String,
+    pub(super) container: String,
+    /// Whether it is that of the container before its last restart.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) previous: bool,
+    pub(super) tail: String,
+}
+
+/// The end of what a container said, before its last restart where that is kept.
+pub(super) async fn log(
+    kubernetes: &Kubernetes,
+    namespace: &str,
+    pod: &str,
+    container: &str,
+    restarted: bool,
+) -> Result<LogTail, Refused> {
+    let kinds = kubernetes.kinds().await?;
+    let kind = kinds.find("pods")?;
+    let path = format!("{}/log", kind.object_path(Some(namespace), pod)?);
+    let ask = async |previous: bool| -> Result<LogTail, Refused> {
+        let request = Request::get(path.clone())
+            .query("container", container)
+            .query("tailLines", TAIL)
+            .query("limitBytes", MOST_BYTES)
+            .query_some("previous", previous.then_some("true"));
+        let body = kubernetes.cluster().send(&request, &kubernetes.context).await?;
+        let tail = kubernetes.redact_text(&String::from_utf8_lossy(&body)).trim_end().to_owned();
+        Ok(LogTail { pod: pod.to_owned(), container: container.to_owned(), previous, tail })
+    };
+    if restarted && let Ok(tail) = ask(true).await {
+        return Ok(tail);
+    }
+    ask(false).await
+}
