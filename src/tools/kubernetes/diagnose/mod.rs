@@ -1,12 +1,15 @@
 //! What is broken, and why.
 
+mod check_service;
 mod evidence;
 mod examination;
 mod objects;
+mod policies;
 mod read;
 mod references;
 mod resource;
 mod revisions;
+mod routes;
 mod rules;
 mod trouble;
 mod unhealthy;
@@ -16,4 +19,5 @@ use crate::toolkit::{Entry, fan_out, tool};
 pub(super) const TOOLS: &[Entry] = &[
     fan_out::<unhealthy::GetUnhealthyResources>(),
     tool::<resource::DiagnoseResource>(),
+    tool::<check_service::CheckService>(),
 ];
