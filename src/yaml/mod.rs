@@ -1,9 +1,13 @@
 //! YAML as JSON values, with the line of every key, and back.
 
+mod documents;
+
 use std::collections::BTreeMap;
 
 use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Number, Value};
+
+pub use documents::{Document, documents};
 
 /// The line of each key, by its dotted path. Lines count from 1.
 pub type Lines = BTreeMap<String, usize>;
