@@ -232,6 +232,8 @@ pub struct Inputs {
     pub state: Option<Value>,
     /// Where an earlier page of this call ended, in the words of its tool (`Answer::next`).
     pub resume: Option<String>,
+    /// What the plan that is carried out held fast (`Answer::planned`); none without a plan.
+    pub plan: Option<Value>,
 }
 
 /// The part of the catalogue that a request is about: the endpoint's path, its query and its headers narrow it.

@@ -47,6 +47,8 @@ pub struct Answer {
     pub structured: Option<Value>,
     /// Whether this tells of a failure.
     pub failed: bool,
+    /// What a plan made of this dry run holds fast, such as versions; its tool finds it in `Inputs::plan`.
+    pub planned: Option<Value>,
 }
 
 impl Answer {

@@ -26,28 +26,52 @@ struct Plan {
     owner: String,
     tool: String,
     digest: String,
+    #[serde(default)]
+    planned: Value,
 }
 
-/// Asks where something would be destroyed, and takes up a plan; returns the arguments, and whether this is a dry run.
+/// A call that may be carried out.
+pub(super) struct Checked {
+    /// Its arguments, without the plan.
+    pub(super) arguments: Map<String, Value>,
+    /// Whether nothing is to be changed.
+    pub(super) dry_run: bool,
+    /// What its plan held fast.
+    pub(super) plan: Option<Value>,
+}
+
+/// Asks where something would be destroyed, and takes up a plan.
 pub(super) async fn check(
     tool: &Described,
     mut arguments: Map<String, Value>,
     context: &Context,
     store: &Shared,
-) -> Result<(Map<String, Value>, bool)> {
+) -> Result<Checked> {
     if tool.entry.policy.effect == Effect::Read {
-        return Ok((arguments, false));
+        return Ok(Checked { arguments, dry_run: false, plan: None });
     }
     if arguments.get("dry_run") == Some(&Value::Bool(true)) {
-        return Ok((arguments, true));
+        arguments.shift_remove("plan");
+        return Ok(Checked { arguments, dry_run: true, plan: None });
     }
-    if let Some(Value::String(id)) = arguments.shift_remove("plan") {
-        take_up(tool, &arguments, &id, context, store).await?;
-    }
+    let id = match arguments.shift_remove("plan") {
+        Some(Value::String(id)) => Some(id),
+        _ => None,
+    };
+    let plan = match &id {
+        Some(id) => Some(look_up(tool, &arguments, id, context, store).await?),
+        None => None,
+    };
     if tool.entry.policy.effect == Effect::Destroy && context.client.can(&["elicitation", "form"]) {
         ask(tool, &arguments, context, store).await?;
     }
-    Ok((arguments, false))
+    // Whoever removes it carries it out: twice is not possible. A call that ends with a question leaves it.
+    if let Some(id) = &id
+        && !store.remove(&key(id)).await?
+    {
+        return Err(no_such_plan());
+    }
+    Ok(Checked { arguments, dry_run: false, plan })
 }
 
 /// Puts a plan with the answer of a dry run, for tools that take one.
@@ -65,6 +89,7 @@ pub(super) async fn plan(
         owner: context.caller.identity(),
         tool: tool.entry.name.to_owned(),
         digest: digest(&without_dry_run(arguments)),
+        planned: answer.planned.take().unwrap_or_default(),
     };
     let id = random_token("plan-");
     let value = serde_json::to_vec(&plan).map_err(Error::internal)?;
@@ -75,27 +100,27 @@ pub(super) async fn plan(
     Ok(())
 }
 
-async fn take_up(
+async fn look_up(
     tool: &Described,
     arguments: &Map<String, Value>,
     id: &str,
     context: &Context,
     store: &Shared,
-) -> Result<()> {
-    let wrong = || {
-        Error::BadArguments(
-            "plan: there is no such plan for this call; a plan is good for 15 minutes, once, for the caller and the \
-             arguments it was made for. Make another one with dry_run."
-                .into(),
-        )
-    };
-    let value = store.get(&key(id)).await?.ok_or_else(wrong)?;
+) -> Result<Value> {
+    let value = store.get(&key(id)).await?.ok_or_else(no_such_plan)?;
     let plan: Plan = serde_json::from_slice(&value).map_err(Error::internal)?;
     let fits = plan.owner == context.caller.identity()
         && plan.tool == tool.entry.name
         && plan.digest == digest(&without_dry_run(arguments));
-    // Whoever removes it carries it out: twice is not possible.
-    if fits && store.remove(&key(id)).await? { Ok(()) } else { Err(wrong()) }
+    if fits { Ok(plan.planned) } else { Err(no_such_plan()) }
+}
+
+fn no_such_plan() -> Error {
+    Error::BadArguments(
+        "plan: there is no such plan for this call; a plan is good for 15 minutes, once, for the caller and the arguments \
+         it was made for. Make another one with dry_run."
+            .into(),
+    )
 }
 
 async fn ask(tool: &Described, arguments: &Map<String, Value>, context: &Context, store: &Shared) -> Result<()> {

@@ -153,10 +153,14 @@ impl Dispatch {
     }
 
     async fn carry_out(&self, tool: &Described, arguments: Map<String, Value>, context: &Context) -> Result<Answer> {
-        let (arguments, dry_run) = confirm::check(tool, arguments, context, &self.store).await?;
+        let confirm::Checked { arguments, dry_run, plan } =
+            confirm::check(tool, arguments, context, &self.store).await?;
         let planned = dry_run.then(|| arguments.clone());
+        let mut context = context.clone();
+        context.inputs.plan = plan;
+        let context = &context;
         let mut answer = worker::run(tool, arguments, context, &self.surroundings, self.default_timeout).await?;
-        if let Some(arguments) = planned {
+        if let Some(arguments) = planned.filter(|_| !answer.failed) {
             confirm::plan(tool, &arguments, context, &self.store, &mut answer).await?;
         }
         Ok(answer)

@@ -139,13 +139,15 @@ pub struct Facts<T> {
     facts: T,
     text: Option<String>,
     notes: Vec<String>,
+    failed: bool,
+    planned: Option<Value>,
 }
 
 impl<T> Facts<T> {
     /// Facts without notes.
     #[must_use]
     pub fn new(facts: T) -> Self {
-        Self { facts, text: None, notes: Vec::new() }
+        Self { facts, text: None, notes: Vec::new(), failed: false, planned: None }
     }
 
     /// A text that reads better than the facts line by line, such as a tree. It must say the same.
@@ -159,6 +161,40 @@ impl<T> Facts<T> {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+}
+
+impl<T> Facts<T> {
+    /// Adds to the text, after an empty line.
+    #[must_use]
+    pub fn more_text(mut self, more: &str) -> Self {
+        let text = self.text.get_or_insert_default();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(more);
+        self
+    }
+
+    /// Adds several notes.
+    #[must_use]
+    pub fn notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    /// Says whether they tell of a failure.
+    #[must_use]
+    pub fn failed(mut self, failed: bool) -> Self {
+        self.failed = failed;
+        self
+    }
+
+    /// What a plan made of this dry run holds fast.
+    #[must_use]
+    pub fn planned(mut self, planned: Value) -> Self {
+        self.planned = Some(planned);
         self
     }
 }
@@ -179,7 +215,14 @@ impl<T: Serialize + JsonSchema + Send> Output for Facts<T> {
 
     fn into_answer(self) -> Result<Answer> {
         let facts = serde_json::to_value(self.facts).map_err(Error::internal)?;
-        Ok(Answer { facts: Some(facts), text: self.text, notes: self.notes, ..Answer::default() })
+        Ok(Answer {
+            facts: Some(facts),
+            text: self.text,
+            notes: self.notes,
+            failed: self.failed,
+            planned: self.planned,
+            ..Answer::default()
+        })
     }
 }
 
