@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, Response, StatusCode};
+use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -289,11 +289,20 @@ impl Cluster {
     /// What the API server says, [`Error::Unavailable`] where it cannot be reached, [`Error::TimedOut`] at the deadline,
     /// [`Error::BadArguments`] where the answer is too large.
     pub async fn send(&self, request: &Request, context: &Context) -> Result<Bytes, Refused> {
+        self.send_warned(request, context).await.map(|(body, _)| body)
+    }
+
+    /// Sends a request, and reads the whole answer and what the API server warns of.
+    ///
+    /// # Errors
+    /// Those of [`Cluster::send`].
+    pub async fn send_warned(&self, request: &Request, context: &Context) -> Result<(Bytes, Vec<String>), Refused> {
         let started = Instant::now();
         let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
         let read = async {
             let (response, _place) = self.respond(request, context, deadline).await?;
-            Ok(self.read(response.into_body(), self.config.most_bytes).await?)
+            let warnings = response.headers().get_all(WARNING).iter().filter_map(warning).collect();
+            Ok((self.read(response.into_body(), self.config.most_bytes).await?, warnings))
         };
         let outcome = tokio::time::timeout_at(deadline.into(), read).await;
         let result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
@@ -465,6 +474,14 @@ impl Streamed<'_> {
         }
         Ok(None)
     }
+}
+
+/// The text of a warning such as `299 - "spec.x is deprecated"` (RFC 7234 §5.5).
+fn warning(header: &HeaderValue) -> Option<String> {
+    let text = header.to_str().ok()?;
+    let (_, quoted) = text.split_once('"')?;
+    let text = quoted.strip_suffix('"').unwrap_or(quoted).replace("\\\"", "\"").replace("\\\\", "\\");
+    Some(without_credentials(&clean(&text)).into_owned())
 }
 
 /// The address that a kubeconfig names for its context.

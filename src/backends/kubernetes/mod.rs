@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use http::Method;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use cluster::{Cluster, Config as ClusterConfig, Request, Streamed};
 pub use kinds::{Kind, Kinds, segment};
-pub use redact::redact_text;
+pub use redact::{has_fingerprint, redact_text};
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_TABLE, Column, Table, TableRow};
 
@@ -52,13 +52,19 @@ pub struct Kubernetes {
 
 /// A list of objects, or a part of one.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct List<T = Value> {
     /// Where it goes on.
     #[serde(default)]
     pub metadata: ListPlace,
     /// The objects.
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "null_as_none")]
     pub items: Vec<T>,
+}
+
+/// Reads a list of which the API server may write `null` when nothing is in it.
+fn null_as_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Kubernetes {
@@ -148,6 +154,25 @@ impl Kubernetes {
         body: &Value,
     ) -> Result<T, Refused> {
         self.get(request.method(method).body(content_type, body.to_string())).await
+    }
+
+    /// Sends a change, and reads its result with secrets replaced, and what the API server warns of.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`].
+    pub async fn change_warned(
+        &self,
+        method: Method,
+        request: Request,
+        content_type: &'static str,
+        body: &Value,
+    ) -> Result<(Value, Vec<String>), Refused> {
+        let request = request.method(method).body(content_type, body.to_string());
+        let (body, warnings) = self.cluster.send_warned(&request, &self.context).await?;
+        let mut value = serde_json::from_slice(&body).map_err(|error| self.cluster.unexpected(&error))?;
+        self.redact(&mut value);
+        let warnings = warnings.iter().map(|warning| self.redact_text(warning).into_owned()).collect();
+        Ok((value, warnings))
     }
 
     /// One object, with its secrets replaced.

@@ -116,6 +116,20 @@ fn is_fingerprint(text: &str) -> bool {
     text.strip_prefix("hidden-").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
+/// A fingerprint within a text.
+static FINGERPRINT: LazyLock<Regex> = LazyLock::new(|| Regex::new("hidden-[0-9a-f]{8}").expect("a pattern of ours"));
+
+/// Whether a fingerprint stands somewhere in a value, where a secret was before.
+#[must_use]
+pub fn has_fingerprint(value: &Value) -> bool {
+    match value {
+        Value::String(text) => FINGERPRINT.is_match(text),
+        Value::Array(items) => items.iter().any(has_fingerprint),
+        Value::Object(map) => map.values().any(has_fingerprint),
+        _ => false,
+    }
+}
+
 /// What gives a secret away within a text.
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
