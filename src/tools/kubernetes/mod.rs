@@ -11,6 +11,7 @@ mod rollouts;
 mod args;
 mod path;
 mod sort;
+mod state;
 
 use crate::toolkit::Topic;
 

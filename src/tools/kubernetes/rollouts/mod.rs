@@ -1,5 +1,21 @@
-//! Rollouts: judging, restarting, undoing, scaling, waiting.
+//! Workloads on their way: rollouts, replicas, waiting.
 
-use crate::toolkit::Entry;
+mod control;
+mod get;
+mod restart;
+mod revisions;
+mod scale;
+mod trigger;
+mod wait;
+mod workload;
 
-pub(super) const TOOLS: &[Entry] = &[];
+use crate::toolkit::{Entry, tool};
+
+pub(super) const TOOLS: &[Entry] = &[
+    tool::<get::GetRollout>(),
+    tool::<scale::ScaleResource>(),
+    tool::<restart::RestartWorkload>(),
+    tool::<control::ControlRollout>(),
+    tool::<wait::WaitForResource>(),
+    tool::<trigger::TriggerCronjob>(),
+];

@@ -1,0 +1,154 @@
+//! What goes when an object goes: what it owns, what lies in it, what is of its kind.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::backends::Kubernetes;
+use crate::backends::kubernetes::{Kind, List, Request};
+use crate::error::Result;
+
+/// Accepts lists of names and owners only.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+
+/// Kinds that are looked through.
+const MOST_KINDS: usize = 150;
+
+/// Objects of each kind that are looked at.
+const PART: &str = "2000";
+
+/// Requests at a time.
+const AT_A_TIME: usize = 8;
+
+/// Groups whose objects are counted nowhere, since they are records of others.
+const RECORDS: [&str; 2] = ["events.k8s.io", "metrics.k8s.io"];
+
+/// Dependents of some objects, by kind, and what could not be looked at.
+#[derive(Debug, Default)]
+pub(super) struct Dependents {
+    /// Names by kind.
+    pub(super) found: BTreeMap<String, Vec<String>>,
+    /// Kinds that could not be listed, or were too many.
+    pub(super) unseen: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: Metadata,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    uid: String,
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Owner {
+    uid: String,
+}
+
+impl Dependents {
+    /// What these objects of one kind, by name and uid, take with them.
+    pub(super) async fn of(
+        cluster: &Kubernetes,
+        kind: &Kind,
+        namespace: Option<&str>,
+        objects: &[(String, String)],
+        definitions: &[Value],
+    ) -> Result<Self> {
+        let mut dependents = Self::default();
+        if kind.is("", "namespaces") {
+            for (name, _) in objects {
+                for (kind, objects) in dependents.everything(cluster, name).await? {
+                    let names = objects.into_iter().map(|object| format!("{name}/{}", object.metadata.name));
+                    dependents.found.entry(kind).or_default().extend(names);
+                }
+            }
+        } else if kind.is("apiextensions.k8s.io", "customresourcedefinitions") {
+            for definition in definitions {
+                dependents.of_definition(cluster, definition).await?;
+            }
+        } else if let Some(namespace) = namespace {
+            let all = dependents.everything(cluster, namespace).await?;
+            dependents.owned(all, objects);
+        }
+        Ok(dependents)
+    }
+
+    /// All objects of a namespace, by kind.
+    async fn everything(&mut self, cluster: &Kubernetes, namespace: &str) -> Result<Vec<(String, Vec<Object>)>> {
+        let kinds = cluster.kinds().await?;
+        let mut wanted: Vec<&Kind> = kinds
+            .iter()
+            .filter(|kind| kind.namespaced && kind.preferred && kind.can("list") && kind.can("delete"))
+            .filter(|kind| !RECORDS.contains(&kind.group.as_str()) && !kind.is("", "events"))
+            .collect();
+        // Built-in ones first, as most that is owned is of them.
+        wanted.sort_by_key(|kind| kind.group.contains('.'));
+        self.unseen.extend(wanted.iter().skip(MOST_KINDS).map(|kind| kind.full_name()));
+        wanted.truncate(MOST_KINDS);
+        let mut lists = Vec::with_capacity(wanted.len());
+        for kind in wanted {
+            let request = Request::get(kind.path(Some(namespace))?).accept(METADATA).query("limit", PART);
+            lists.push(async move { (kind, cluster.get::<List<Object>>(request).await) });
+        }
+        let mut found = Vec::new();
+        let mut answers = futures_util::stream::iter(lists).buffered(AT_A_TIME);
+        while let Some((kind, answer)) = answers.next().await {
+            match answer {
+                Ok(list) => {
+                    if !list.metadata.next.is_empty() {
+                        self.unseen.push(format!("{} beyond the first {PART}", kind.full_name()));
+                    }
+                    found.push((kind.kind.clone(), list.items));
+                }
+                Err(refused) if refused.code().is_some() => self.unseen.push(kind.full_name()),
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those that belong to the objects, and those that belong to them in turn.
+    fn owned(&mut self, all: Vec<(String, Vec<Object>)>, objects: &[(String, String)]) {
+        let mut children = HashMap::<String, Vec<(String, Metadata)>>::new();
+        for (kind, object) in
+            all.into_iter().flat_map(|(kind, list)| list.into_iter().map(move |one| (kind.clone(), one)))
+        {
+            for owner in &object.metadata.owner_references {
+                children.entry(owner.uid.clone()).or_default().push((kind.clone(), object.metadata.clone()));
+            }
+        }
+        let mut next: Vec<String> = objects.iter().map(|(_, uid)| uid.clone()).collect();
+        while let Some(uid) = next.pop() {
+            for (kind, child) in children.remove(&uid).unwrap_or_default() {
+                self.found.entry(kind).or_default().push(child.name);
+                next.push(child.uid);
+            }
+        }
+    }
+
+    /// All objects of a kind that is defined here.
+    async fn of_definition(&mut self, cluster: &Kubernetes, definition: &Value) -> Result<()> {
+        let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let name = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
+        let Ok(kind) = cluster.kind(&name).await else { return Ok(()) };
+        let request = Request::get(kind.path(None)?).accept(METADATA).query("limit", PART);
+        match cluster.get::<List<Object>>(request).await {
+            Ok(list) => {
+                let names = list.items.into_iter().map(|object| object.metadata.name);
+                self.found.entry(kind.kind.clone()).or_default().extend(names);
+            }
+            Err(refused) if refused.code().is_some() => self.unseen.push(kind.full_name()),
+            Err(refused) => return Err(refused.into()),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! A Deployment, `StatefulSet` or `DaemonSet`.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use super::super::change::server_side::strict;
+use super::super::state::until::Until;
+use super::super::state::watch::{Waited, Wish};
+use crate::backends::Kubernetes;
+use crate::backends::kubernetes::{Kind, List, Refused, Request};
+use crate::error::{Error, Result};
+
+/// Names that are near one that is not there.
+const MOST_NEAR: usize = 8;
+
+/// A workload, with its secrets replaced.
+#[derive(Clone, Debug)]
+pub(super) struct Workload {
+    pub(super) kind: Kind,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) object: Value,
+}
+
+impl Workload {
+    /// The workload that is meant.
+    ///
+    /// # Errors
+    /// [`Error::BadArguments`] where the kind has no rollouts, [`Error::NotFound`] with what is near.
+    pub(super) async fn find(cluster: &Kubernetes, kind: &str, namespace: &str, name: &str) -> Result<Self> {
+        let kind = cluster.kind(kind).await?;
+        if kind.group != "apps" || !["Deployment", "StatefulSet", "DaemonSet"].contains(&kind.kind.as_str()) {
+            return Err(Error::BadArguments(format!(
+                "kind: a {} has no rollouts; give a Deployment, StatefulSet or DaemonSet",
+                kind.kind
+            )));
+        }
+        let object = object(cluster, &kind, namespace, name).await?;
+        Ok(Self { kind, namespace: namespace.to_owned(), name: name.to_owned(), object })
+    }
+
+    /// What it is, in words: `Deployment shop/web`.
+    pub(super) fn label(&self) -> String {
+        format!("{} {}/{}", self.kind.kind, self.namespace, self.name)
+    }
+
+    pub(super) fn text(&self, pointer: &str) -> &str {
+        self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.object.pointer("/spec/paused") == Some(&Value::Bool(true))
+    }
+
+    /// Its pods, as a label selector.
+    pub(super) fn selector(&self) -> String {
+        selector(&self.object["spec"]["selector"])
+    }
+
+    /// Changes it, and returns it as it is then, and what the API server warns of.
+    pub(super) async fn patch(
+        &self,
+        cluster: &Kubernetes,
+        media_type: &'static str,
+        patch: &Value,
+        dry_run: bool,
+    ) -> Result<(Value, Vec<String>), Refused> {
+        let request = Request::get(self.kind.object_path(Some(&self.namespace), &self.name)?);
+        cluster.change_warned(Method::PATCH, strict(request, dry_run), media_type, patch).await
+    }
+
+    /// Waits until its rollout is done.
+    pub(super) async fn wait(&self, cluster: &Kubernetes, timeout: Duration) -> Result<Waited> {
+        let wish = Wish {
+            kind: &self.kind,
+            namespace: Some(&self.namespace),
+            name: Some(&self.name),
+            labels: None,
+            until: Until::RolledOut,
+            timeout,
+        };
+        wish.wait(cluster).await
+    }
+}
+
+/// One object; where it is not there, the error names what is.
+pub(super) async fn object(cluster: &Kubernetes, kind: &Kind, namespace: &str, name: &str) -> Result<Value> {
+    match cluster.object(kind, Some(namespace), name).await {
+        Err(refused) if refused.code() == Some(404) => Err(missing(cluster, kind, namespace, name).await),
+        other => Ok(other?),
+    }
+}
+
+async fn missing(cluster: &Kubernetes, kind: &Kind, namespace: &str, name: &str) -> Error {
+    let list = async {
+        let accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+        let request = Request::get(kind.path(Some(namespace))?).accept(accept).query("limit", "500");
+        cluster.get::<List>(request).await.map_err(Error::from)
+    };
+    let list: Vec<Value> = list.await.map(|list: List| list.items).unwrap_or_default();
+    let mut names: Vec<&str> = list.iter().filter_map(|object| object["metadata"]["name"].as_str()).collect();
+    let start: String = name.chars().take(3).collect();
+    names.sort_by_key(|known| (!known.contains(name) && !name.contains(known), !known.starts_with(&start), *known));
+    names.truncate(MOST_NEAR);
+    let there = if names.is_empty() {
+        format!("there are none in `{namespace}`, or they may not be listed")
+    } else {
+        format!("there is {}", names.join(", "))
+    };
+    Error::NotFound(format!("no {} `{}` in `{namespace}`; {there}", kind.kind, name.escape_debug()))
+}
+
+/// A `LabelSelector` as the text that lists take.
+fn selector(selector: &Value) -> String {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> =
+        labels.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
+    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let values: Vec<_> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        parts.push(match expression["operator"].as_str() {
+            Some("In") => format!("{key} in ({})", values.join(",")),
+            Some("NotIn") => format!("{key} notin ({})", values.join(",")),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.join(",")
+}
+
+/// Who puts an object back to what they have, where its marks say so.
+pub(super) fn keeper(object: &Value) -> Option<&'static str> {
+    let empty = Map::new();
+    let map = |pointer: &str| object.pointer(pointer).and_then(Value::as_object).unwrap_or(&empty);
+    let (labels, annotations) = (map("/metadata/labels"), map("/metadata/annotations"));
+    let has = |name: &str| labels.contains_key(name) || annotations.contains_key(name);
+    if has("argocd.argoproj.io/tracking-id") || has("argocd.argoproj.io/instance") {
+        Some("Argo CD")
+    } else if has("kustomize.toolkit.fluxcd.io/name") || has("helm.toolkit.fluxcd.io/name") {
+        Some("Flux")
+    } else if has("meta.helm.sh/release-name") || labels.get("app.kubernetes.io/managed-by") == Some(&"Helm".into()) {
+        Some("Helm")
+    } else {
+        None
+    }
+}
+
+/// What is to be expected of whoever keeps an object.
+pub(super) fn drift(object: &Value) -> Option<String> {
+    let keeper = keeper(object)?;
+    Some(format!("{keeper} owns this object, and puts it back to what it has; make the change there too."))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn selectors_are_written_as_lists_take_them() {
+        let given = json!({
+            "matchLabels": {"app": "web"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"},
+                {"key": "new", "operator": "Exists"}, {"key": "zone", "operator": "NotIn", "values": ["x"]}
+            ]
+        });
+        assert_eq!(selector(&given), "app=web,tier in (a,b),!old,new,zone notin (x)");
+    }
+
+    #[test]
+    fn the_keeper_of_an_object_is_known_by_its_marks() {
+        assert_eq!(keeper(&json!({"metadata": {"annotations": {"meta.helm.sh/release-name": "x"}}})), Some("Helm"));
+        assert_eq!(keeper(&json!({"metadata": {"labels": {"argocd.argoproj.io/instance": "x"}}})), Some("Argo CD"));
+        assert_eq!(keeper(&json!({"metadata": {}})), None);
+    }
+}
