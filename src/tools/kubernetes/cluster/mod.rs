@@ -1,5 +1,16 @@
 //! The cluster itself: what it serves, what is allowed there, how it is.
 
-use crate::toolkit::Entry;
+mod explain;
+mod overview;
+mod permissions;
+mod resources;
+mod schema;
 
-pub(super) const TOOLS: &[Entry] = &[];
+use crate::toolkit::{Entry, fan_out, tool};
+
+pub(super) const TOOLS: &[Entry] = &[
+    fan_out::<overview::GetClusterOverview>(),
+    tool::<resources::GetApiResources>(),
+    tool::<explain::ExplainResource>(),
+    fan_out::<permissions::CheckPermissions>(),
+];

@@ -1,5 +1,18 @@
-//! Nodes: how they are, and emptying them.
+//! Nodes: how they are, what they log, and taking them out of use.
 
-use crate::toolkit::Entry;
+mod cordon;
+mod drain;
+mod eviction;
+mod logs;
+mod quantity;
+pub(super) mod state;
+mod status;
 
-pub(super) const TOOLS: &[Entry] = &[];
+use crate::toolkit::{Entry, fan_out, tool};
+
+pub(super) const TOOLS: &[Entry] = &[
+    fan_out::<status::GetNodeStatus>(),
+    tool::<cordon::CordonNode>(),
+    tool::<drain::DrainNode>(),
+    tool::<logs::GetNodeLogs>(),
+];
