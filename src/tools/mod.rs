@@ -5,6 +5,7 @@ pub mod discovery;
 pub mod kubernetes;
 pub mod prometheus;
 pub mod reference;
+mod ages;
 mod prompts;
 mod resources;
 pub mod utilities;

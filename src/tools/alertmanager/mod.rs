@@ -1,6 +1,5 @@
 //! Alerts: what fires, who is told, what is silenced.
 
-mod ages;
 mod alerts;
 mod api;
 mod configuration;
@@ -13,6 +12,7 @@ mod silences;
 mod status;
 mod test_alert;
 
+use super::ages;
 use crate::toolkit::{Topic, fan_out, tool};
 
 /// Toolsets of Alertmanager.

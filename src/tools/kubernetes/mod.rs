@@ -9,6 +9,7 @@ mod read;
 mod rollouts;
 
 mod args;
+mod family;
 mod path;
 mod sort;
 mod state;

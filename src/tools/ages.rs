@@ -1,4 +1,4 @@
-//! Lengths of time as an on-call engineer says them: `3d4h`, never to the second.
+//! Lengths of time as an on-call engineer says them: `3d4h`, in two units at most.
 
 use std::time::Duration;
 
