@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 pub use budget::{Fitted, fit, tokens};
 pub use clean::clean;
 pub use cursor::{Place, digest};
+pub use text::lines;
 pub use wholes::Wholes;
 
 /// One row of a table.

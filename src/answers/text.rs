@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// Lays a value out line by line.
-pub(super) fn lines(value: &Value) -> String {
+#[must_use]
+pub fn lines(value: &Value) -> String {
     let mut text = String::with_capacity(512);
     match value {
         Value::Object(_) | Value::Array(_) => write(&mut text, value, 0),

@@ -1,7 +1,20 @@
 //! Objects: lists, single ones, what belongs together.
 
+mod describe;
+mod events;
+mod get;
+mod links;
 mod list;
+mod nearby;
+mod search;
+mod tree;
 
-use crate::toolkit::{Entry, fan_out};
+use crate::toolkit::{Entry, fan_out, tool};
 
-pub(super) const TOOLS: &[Entry] = &[fan_out::<list::ListResources>()];
+pub(super) const TOOLS: &[Entry] = &[
+    fan_out::<list::ListResources>(),
+    tool::<get::GetResource>(),
+    fan_out::<events::GetEvents>(),
+    tool::<tree::GetResourceTree>(),
+    fan_out::<search::SearchResources>(),
+];

@@ -1,0 +1,6 @@
+//! The tools of `kubernetes/read`.
+
+mod events;
+mod get;
+mod search;
+mod tree;
