@@ -234,6 +234,8 @@ pub struct Inputs {
     pub resume: Option<String>,
     /// What the plan that is carried out held fast (`Answer::planned`); none without a plan.
     pub plan: Option<Value>,
+    /// Of a completion: what stands in other arguments already.
+    pub chosen: BTreeMap<String, String>,
 }
 
 /// The part of the catalogue that a request is about: the endpoint's path, its query and its headers narrow it.

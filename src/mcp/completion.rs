@@ -1,5 +1,7 @@
 //! `completion/complete`: what could stand in an argument.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, json};
 
@@ -15,6 +17,8 @@ struct Params {
     #[serde(rename = "ref")]
     reference: Reference,
     argument: Argument,
+    #[serde(default)]
+    context: Chosen,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +30,13 @@ enum Reference {
     Resource { uri: String },
 }
 
+/// What stands in other arguments already.
+#[derive(Default, Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    arguments: BTreeMap<String, String>,
+}
+
 #[derive(Deserialize)]
 struct Argument {
     name: String,
@@ -34,7 +45,10 @@ struct Argument {
 
 impl Engine {
     pub(super) async fn complete_argument(&self, request: &Request, context: &Context) -> Result<Outcome, Fault> {
-        let Params { reference, argument } = read(&request.params)?;
+        let Params { reference, argument, context: chosen } = read(&request.params)?;
+        let mut context = context.clone();
+        context.inputs.chosen = chosen.arguments;
+        let context = &context;
         let reader = self.dispatch.as_ref();
         let mut values = match reference {
             Reference::Prompt { name } => {

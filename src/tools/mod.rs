@@ -25,11 +25,13 @@ pub fn topics() -> Vec<Topic> {
 /// All prompts, in the order in which lists show them.
 #[must_use]
 pub fn prompts() -> Vec<PromptEntry> {
-    prompts::PROMPTS.to_vec()
+    [kubernetes::prompts::PROMPTS, prompts::PROMPTS].concat()
 }
 
 /// All resources, in the order in which lists show them.
 #[must_use]
 pub fn resources() -> Vec<Arc<dyn Resource>> {
-    resources::resources()
+    let mut resources = resources::resources();
+    resources.push(Arc::new(kubernetes::objects::Objects));
+    resources
 }

@@ -8,6 +8,9 @@ mod pods;
 mod read;
 mod rollouts;
 
+pub(super) mod objects;
+pub(super) mod prompts;
+
 mod args;
 mod family;
 mod path;

@@ -2,5 +2,6 @@
 
 mod events;
 mod get;
+mod resource;
 mod search;
 mod tree;
