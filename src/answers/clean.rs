@@ -31,7 +31,9 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn without_controls(text: &str) -> Cow<'_, str> {
+/// Text without control and direction characters; line breaks and tabs stay.
+#[must_use]
+pub fn without_controls(text: &str) -> Cow<'_, str> {
     if is_clean(text) {
         return Cow::Borrowed(text);
     }

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 
 pub use budget::{Fitted, fit, tokens};
-pub use clean::clean;
+pub use clean::{clean, without_controls};
 pub use cursor::{Place, digest};
 pub use text::lines;
 pub use wholes::Wholes;

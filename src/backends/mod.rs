@@ -51,6 +51,7 @@ pub struct Instances {
 #[derive(Debug)]
 pub struct Backends {
     services: BTreeMap<&'static str, Service>,
+    permitted: Arc<kubernetes::Permitted>,
     web: Arc<web::Fetcher>,
     turns: Turns,
 }
@@ -114,15 +115,20 @@ impl Backends {
             services
                 .insert(service, Service::new(service, "instance", default.as_ref(), instances, open, &mut mistakes));
         }
-        let kubernetes::Config { default, clusters } = &config.kubernetes;
+        let kubernetes::Config { default, clusters, .. } = &config.kubernetes;
         let open = |name: &str, config: &kubernetes::ClusterConfig| {
             Ok(Client::Cluster(Arc::new(kubernetes::Cluster::new(name, config, turns.clone())?)))
         };
         let clusters = Service::new("kubernetes", "cluster", default.as_ref(), clusters, open, &mut mistakes);
         services.insert("kubernetes", clusters);
+        let permitted = kubernetes::Permitted::new(&config.kubernetes).map_err(|found| {
+            mistakes.extend(found.into_iter().map(|(key, mistake)| (join("backends.kubernetes", &key), mistake)))
+        });
         let web = web::Fetcher::new(&config.web).map_err(|found| mistakes.extend(found));
-        match web {
-            Ok(web) if mistakes.is_empty() => Ok(Self { services, web: Arc::new(web), turns }),
+        match (web, permitted) {
+            (Ok(web), Ok(permitted)) if mistakes.is_empty() => {
+                Ok(Self { services, permitted: Arc::new(permitted), web: Arc::new(web), turns })
+            }
             _ => Err(mistakes),
         }
     }
@@ -174,7 +180,7 @@ impl Backends {
     /// [`Error::BadArguments`] when there is no such cluster, or none was named and there are several.
     pub fn kubernetes(&self, cluster: Option<&str>, context: &Context) -> Result<Kubernetes> {
         match self.client("kubernetes", cluster)? {
-            Client::Cluster(cluster) => Ok(Kubernetes::new(cluster.clone(), context.clone())),
+            Client::Cluster(cluster) => Ok(Kubernetes::new(cluster.clone(), self.permitted.clone(), context.clone())),
             Client::Rest(_) => Err(Error::internal("a cluster is none")),
         }
     }

@@ -80,7 +80,7 @@ fn kubeconfig() -> Option<PathBuf> {
 
 fn cluster(kubeconfig: PathBuf) -> kubernetes::Config {
     let config = kubernetes::ClusterConfig { kubeconfig: Some(kubeconfig), ..kubernetes::ClusterConfig::default() };
-    kubernetes::Config { default: None, clusters: [(NAME.to_owned(), config)].into() }
+    kubernetes::Config { clusters: [(NAME.to_owned(), config)].into(), ..kubernetes::Config::default() }
 }
 
 fn instance(url: &str) -> Instances {

@@ -157,6 +157,13 @@ impl<T> Facts<T> {
         self
     }
 
+    /// Changes the facts.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
     /// Adds a note.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {

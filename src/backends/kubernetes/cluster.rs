@@ -138,7 +138,7 @@ impl Request {
         format!("{}?{query}", self.path)
     }
 
-    fn http(&self, context: &Context) -> Result<http::Request<Body>> {
+    pub(super) fn http(&self, context: &Context) -> Result<http::Request<Body>> {
         let mut builder = http::Request::builder().method(&self.method).uri(self.uri()).header(ACCEPT, self.accept);
         if let Some(parent) = &context.trace.parent {
             builder = builder.header("traceparent", parent);
@@ -324,13 +324,18 @@ impl Cluster {
         Ok(Streamed { cluster: self, body: response.into_body(), _place: place })
     }
 
+    /// A place among the requests at the same time.
+    pub(super) async fn place(&self) -> Result<SemaphorePermit<'_>> {
+        self.places.acquire().await.map_err(Error::internal)
+    }
+
     async fn respond(
         &self,
         request: &Request,
         context: &Context,
         deadline: Instant,
     ) -> Result<(Response<Body>, SemaphorePermit<'_>), Refused> {
-        let place = self.places.acquire().await.map_err(Error::internal)?;
+        let place = self.place().await?;
         let client = self.client().await?;
         let mut tries = 0;
         loop {
@@ -414,7 +419,7 @@ impl Cluster {
         }
     }
 
-    fn unreachable(&self, error: &kube::Error) -> Error {
+    pub(super) fn unreachable(&self, error: &kube::Error) -> Error {
         let mut innermost: &dyn std::error::Error = error;
         while let Some(source) = innermost.source() {
             innermost = source;
@@ -428,12 +433,12 @@ impl Cluster {
         ))
     }
 
-    fn too_slow(&self, started: Instant, deadline: Instant) -> Refused {
+    pub(super) fn too_slow(&self, started: Instant, deadline: Instant) -> Refused {
         let seconds = deadline.duration_since(started).as_secs_f32().ceil();
         Error::TimedOut(format!("kubernetes/{} did not answer within {seconds} s; ask for less", self.name)).into()
     }
 
-    fn record<T>(&self, request: &Request, started: Instant, result: &Result<T, Refused>) {
+    pub(super) fn record<T>(&self, request: &Request, started: Instant, result: &Result<T, Refused>) {
         let name = format!("kubernetes/{}", self.name);
         let label = match result {
             Ok(_) => "ok",

@@ -2,6 +2,8 @@
 
 mod cluster;
 mod kinds;
+mod permitted;
+mod proxy;
 mod redact;
 mod status;
 mod table;
@@ -16,7 +18,9 @@ use serde_json::Value;
 
 pub use cluster::{Cluster, Config as ClusterConfig, Request, Streamed};
 pub use kinds::{Kind, Kinds, segment};
-pub use redact::{has_fingerprint, redact_text};
+pub use permitted::{Permitted, Target};
+pub use proxy::Proxied;
+pub use redact::{LineRedactor, has_fingerprint, redact_text};
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_TABLE, Column, Table, TableRow};
 
@@ -40,12 +44,19 @@ pub struct Config {
     pub default: Option<String>,
     /// How to reach each, by the name that calls use.
     pub clusters: BTreeMap<String, ClusterConfig>,
+    /// Commands that may be run in containers, each as a list of words: `*` in a word stands for any text without `..`,
+    /// a last word `**` for any further words. None means that nothing can be run.
+    pub commands: Vec<Vec<String>>,
+    /// Ports that may be sent requests, as namespace/pod/name:port/path or namespace/service/name:port/path; `*` in a part
+    /// stands for any text of it, and at the end of the path for all below. None means that no port can be reached.
+    pub ports: Vec<String>,
 }
 
 /// A handle on one cluster for one call.
 #[derive(Debug)]
 pub struct Kubernetes {
     cluster: Arc<Cluster>,
+    permitted: Arc<Permitted>,
     /// The circumstances of the call.
     pub context: Context,
 }
@@ -68,8 +79,8 @@ fn null_as_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D)
 }
 
 impl Kubernetes {
-    pub(super) fn new(cluster: Arc<Cluster>, context: Context) -> Self {
-        Self { cluster, context }
+    pub(super) fn new(cluster: Arc<Cluster>, permitted: Arc<Permitted>, context: Context) -> Self {
+        Self { cluster, permitted, context }
     }
 
     /// The name of the cluster.
@@ -82,6 +93,12 @@ impl Kubernetes {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What an operator permits beside reading and changing objects.
+    #[must_use]
+    pub fn permitted(&self) -> &Permitted {
+        &self.permitted
     }
 
     /// All kinds it serves.
@@ -225,5 +242,11 @@ impl Kubernetes {
     #[must_use]
     pub fn redact_text<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
         redact_text(text, &self.context.signer)
+    }
+
+    /// Replaces the secrets in a text that comes line by line.
+    #[must_use]
+    pub fn line_redactor(&self) -> LineRedactor<'_> {
+        LineRedactor::new(&self.context.signer)
     }
 }
