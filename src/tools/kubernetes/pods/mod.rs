@@ -1,5 +1,16 @@
 //! Pods: logs, commands, ports, usage.
 
-use crate::toolkit::Entry;
+mod exec;
+mod logs;
+mod port;
+mod quantity;
+mod usage;
 
-pub(super) const TOOLS: &[Entry] = &[];
+use crate::toolkit::{Entry, fan_out, tool};
+
+pub(super) const TOOLS: &[Entry] = &[
+    tool::<logs::GetPodLogs>(),
+    fan_out::<usage::GetResourceUsage>(),
+    tool::<exec::PodExec>(),
+    tool::<port::RequestPort>(),
+];
