@@ -8,6 +8,7 @@ mod nodes;
 mod pods;
 mod read;
 mod rollouts;
+mod secrets;
 
 use serde_json::Value;
 
