@@ -144,6 +144,7 @@ impl Sessions {
     /// Those of the store.
     pub async fn end(&self, session: &Session) -> Result<()> {
         self.store.remove(&key(&session.id, &session.owner)).await?;
+        streams::forget(&self.store, session).await?;
         self.signal(&session.id, &Signal::Ended).await?;
         Ok(())
     }

@@ -18,6 +18,9 @@ const KEPT: usize = 256;
 /// How long it keeps them after the last one.
 const LIFETIME: Duration = Duration::from_secs(600);
 
+/// How long it keeps them once all were written to a client that stayed: the last ones may still be lost on the way.
+const WRITTEN_LIFETIME: Duration = Duration::from_secs(10);
+
 /// How long a session's own stream keeps them, and its numbers: longer than the pause between two looks at it.
 const SESSION_LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -69,6 +72,15 @@ impl Streams {
         told.put_slice(&entry);
         self.store.publish(&key, told.freeze()).await?;
         Ok(number)
+    }
+
+    /// Keeps a stream only for a moment more, since all of it was written to its client.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn written(&self, session: &Session, stream: &str) -> Result<()> {
+        self.store.touch(&key(session, stream), WRITTEN_LIFETIME).await?;
+        Ok(())
     }
 
     /// The events after a place, and the ones to come.
@@ -123,6 +135,16 @@ impl Streams {
         self.store.touch(&key(session, GET_STREAM), SESSION_LIFETIME).await?;
         Ok(())
     }
+}
+
+/// Forgets a session's own stream, which nobody can come back to when the session is over.
+///
+/// # Errors
+/// Those of the store.
+pub(super) async fn forget(store: &Shared, session: &Session) -> Result<()> {
+    store.remove(&holders(session)).await?;
+    store.remove(&key(session, GET_STREAM)).await?;
+    Ok(())
 }
 
 /// Events to come.

@@ -16,6 +16,7 @@
 #![expect(unreachable_pub, reason = "modules of one test binary")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#[expect(dead_code, reason = "the benchmark and the playground use more of it")]
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod harness;

@@ -16,6 +16,7 @@ mod family;
 mod path;
 mod sort;
 mod state;
+mod status;
 
 use crate::toolkit::Topic;
 

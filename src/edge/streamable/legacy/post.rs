@@ -153,6 +153,11 @@ impl Writer {
         for (place, answer) in answers.into_iter().enumerate() {
             self.event(answer, place + 1 == count).await;
         }
+        if self.frames.is_some()
+            && let Err(error) = self.edge.streams.written(&self.session, &self.stream).await
+        {
+            tracing::warn!(%error, "a stream is kept longer than needed");
+        }
     }
 
     async fn pass_on(&mut self, outgoing: Outgoing) {

@@ -88,7 +88,13 @@ fn resume(
             };
             let Some(entry) = entry else { return };
             let id = edge.streams.event_id(&session, &stream, entry.number);
-            if !frames.send(Frame { id: Some(id), ..Frame::message(entry.message) }).await || entry.last {
+            if !frames.send(Frame { id: Some(id), ..Frame::message(entry.message) }).await {
+                return;
+            }
+            if entry.last {
+                if let Err(error) = edge.streams.written(&session, &stream).await {
+                    tracing::warn!(%error, "a stream is kept longer than needed");
+                }
                 return;
             }
         }

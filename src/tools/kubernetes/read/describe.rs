@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::family::{Member, Reach, dependents};
-use super::super::state::{State, age};
+use super::super::status::{State, age};
 use super::events;
 use crate::backends::Kubernetes;
 use crate::error::Result;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::family::{AS_METADATA, Member, selector};
-use super::super::state::State;
+use super::super::status::State;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::Result;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::args::check_verb;
 use super::super::family::{AS_METADATA, Member};
-use super::super::state::age;
+use super::super::status::age;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
