@@ -122,7 +122,7 @@ impl Backends {
         let clusters = Service::new("kubernetes", "cluster", default.as_ref(), clusters, open, &mut mistakes);
         services.insert("kubernetes", clusters);
         let permitted = kubernetes::Permitted::new(&config.kubernetes).map_err(|found| {
-            mistakes.extend(found.into_iter().map(|(key, mistake)| (join("backends.kubernetes", &key), mistake)))
+            mistakes.extend(found.into_iter().map(|(key, mistake)| (join("backends.kubernetes", &key), mistake)));
         });
         let web = web::Fetcher::new(&config.web).map_err(|found| mistakes.extend(found));
         match (web, permitted) {

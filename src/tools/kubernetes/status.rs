@@ -164,7 +164,7 @@ fn service(object: &Value) -> State {
         .map(|port| {
             let target = port.get("targetPort").map(|target| target.to_string().replace('"', ""));
             match target {
-                Some(target) if target != port["port"].to_string() => format!("{}→{target}", port["port"]),
+                Some(target) if target != port["port"] => format!("{}→{target}", port["port"]),
                 _ => port["port"].to_string(),
             }
         })

@@ -281,10 +281,11 @@ async fn no_tool_shows_a_planted_secret_in_any_view() {
             wrong.push(format!("{name}: `calls` has no arguments for it"));
             continue;
         };
-        let mut succeeded = false;
+        let (mut succeeded, mut last) = (false, String::new());
         for call in calls.iter().flat_map(|call| in_every_view(call, &tool)) {
             let answer = service.call(name, call.clone()).await;
             succeeded |= !answer.failed;
+            last.clone_from(&answer.text);
             let mut shown = answer.result.to_string();
             if let Some(whole) = whole(&service, &answer.structured).await {
                 shown.push_str(&whole.to_string());
@@ -295,9 +296,9 @@ async fn no_tool_shows_a_planted_secret_in_any_view() {
                 wrong.push(format!("{name} {call}: …{}…", around.chars().rev().collect::<String>()));
             }
         }
-        // Nothing listens on the port of the planted pod.
-        if !succeeded && name != "kubernetes_request_port" {
-            wrong.push(format!("{name}: no call succeeded, so nothing was tested"));
+        // Nothing listens on the port of the planted pod, and the API server reaches no simulated kubelet.
+        if !succeeded && !["kubernetes_request_port", "kubernetes_get_node_logs"].contains(&name) {
+            wrong.push(format!("{name}: no call succeeded, so nothing was tested; the last: {last}"));
         }
     }
     let log = service.log();

@@ -136,7 +136,7 @@ impl Tool for Apply {
         }
         let is_refused = |effect: &Effect| effect.failure.is_some() || effect.outcome() == "conflict";
         if effects.iter().any(is_refused) {
-            return Ok(self.refused(&manifests, &effects));
+            return Ok(Self::refused(&manifests, &effects));
         }
         if self.dry_run {
             Ok(shown(&manifests, &effects))
@@ -147,7 +147,7 @@ impl Tool for Apply {
 }
 
 impl Apply {
-    fn refused(&self, manifests: &[Manifest], effects: &[Effect]) -> Facts<Applied> {
+    fn refused(manifests: &[Manifest], effects: &[Effect]) -> Facts<Applied> {
         let mut rows: Vec<_> = manifests.iter().zip(effects).map(|(one, effect)| Change::new(one, effect)).collect();
         for row in &mut rows {
             if row.failure.is_none() && row.outcome != "conflict" {

@@ -30,7 +30,9 @@ pub(in crate::tools::kubernetes) fn tidy(object: &Value, with_status: bool) -> V
         map.shift_remove("status");
     }
     if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
-        NOISE.iter().for_each(|name| drop(metadata.shift_remove(*name)));
+        for name in NOISE {
+            metadata.shift_remove(name);
+        }
         if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
             annotations.shift_remove(LAST_APPLIED);
             if annotations.is_empty() {

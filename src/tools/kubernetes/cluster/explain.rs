@@ -85,7 +85,7 @@ impl Tool for ExplainResource {
                 if resolved.description.is_empty() { whole.description.clone() } else { resolved.description };
             listing = listing.fact("type", document.type_of(&schema)).fact("description", shown(&description, cluster));
         }
-        if document.is_open(&whole) {
+        if Document::is_open(&whole) {
             listing = listing.note("Fields that the schema does not name are allowed here too.");
         }
         if listing.rows.len() >= MOST_FIELDS {

@@ -109,17 +109,16 @@ impl Tool for CheckPermissions {
     type Output = Listing<Row>;
 
     async fn call(self, cluster: &Kubernetes) -> Result<Listing<Row>> {
-        let listing = match &self.kind {
-            Some(kind) => self.accesses(kind, cluster).await?,
-            None => {
-                let needless = [("verb", &self.verb), ("name", &self.name), ("subresource", &self.subresource)];
-                if let Some((name, _)) = needless.iter().find(|(_, value)| value.is_some()) {
-                    return Err(Error::BadArguments(format!(
-                        "kind: needed with `{name}`, for example pods; leave both out to list all rules"
-                    )));
-                }
-                self.rules(cluster).await?
+        let listing = if let Some(kind) = &self.kind {
+            self.accesses(kind, cluster).await?
+        } else {
+            let needless = [("verb", &self.verb), ("name", &self.name), ("subresource", &self.subresource)];
+            if let Some((name, _)) = needless.iter().find(|(_, value)| value.is_some()) {
+                return Err(Error::BadArguments(format!(
+                    "kind: needed with `{name}`, for example pods; leave both out to list all rules"
+                )));
             }
+            self.rules(cluster).await?
         };
         let who = self_review(cluster).await?;
         Ok(match who {

@@ -72,7 +72,7 @@ impl Document {
 
     /// The schema that another one points to, with what is said where it points: description and default.
     pub(super) fn resolved(&self, schema: &Schema) -> Schema {
-        let target = schema.reference.as_ref().or_else(|| match schema.all_of.as_slice() {
+        let target = schema.reference.as_ref().or(match schema.all_of.as_slice() {
             [only] => only.reference.as_ref(),
             _ => None,
         });
@@ -125,7 +125,7 @@ impl Document {
     }
 
     /// Whether fields may be there that the schema does not name.
-    pub(super) fn is_open(&self, schema: &Schema) -> bool {
+    pub(super) fn is_open(schema: &Schema) -> bool {
         schema.is_open || matches!(schema.additional_properties, Some(Additional::Allowed(true)))
     }
 }

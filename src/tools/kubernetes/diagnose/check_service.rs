@@ -312,15 +312,12 @@ impl Check<'_> {
         let names: Vec<_> = policies.iter().map(|policy| policy.metadata.name.as_str()).collect();
         for port in ports {
             let allowing = policies.iter().find(|policy| policy.spec.lets(way, own, other, port));
-            match allowing {
-                Some(policy) => {
-                    let reason = format!("{} lets it {direction} on port {}", policy.metadata.name, port.number);
-                    self.say("policy", State::Ok, reason);
-                }
-                None => {
-                    let reason = format!("none of {} lets it {direction} on port {}", names.join(", "), port.number);
-                    self.say("policy", State::Broken, reason);
-                }
+            if let Some(policy) = allowing {
+                let reason = format!("{} lets it {direction} on port {}", policy.metadata.name, port.number);
+                self.say("policy", State::Ok, reason);
+            } else {
+                let reason = format!("none of {} lets it {direction} on port {}", names.join(", "), port.number);
+                self.say("policy", State::Broken, reason);
             }
         }
     }

@@ -91,7 +91,7 @@ impl Tool for GetUnhealthyResources {
 
     async fn call(self, kubernetes: &Kubernetes) -> Result<Listing<Broken>> {
         let mut scan = Scan::new(&self, kubernetes);
-        let read = self.read(kubernetes).await;
+        let read = Box::pin(self.read(kubernetes)).await;
         scan.judge(read)?;
         if scan.found.is_empty()
             && let Some(namespace) = &self.namespace

@@ -181,7 +181,7 @@ impl DrainNode {
                 ask_again = Instant::now() + PATIENCE;
             }
             look(&self.name, drained, cluster).await?;
-            self.report(drained, started, cluster);
+            Self::report(drained, started, cluster);
             let is_done = drained.iter().all(|one| one.state != State::Blocked);
             let now = Instant::now();
             if is_done || now >= until {
@@ -192,7 +192,7 @@ impl DrainNode {
     }
 
     /// Tells the client how far it is. Seconds go on while pods are held.
-    fn report(&self, drained: &[Drained], started: Instant, cluster: &Kubernetes) {
+    fn report(drained: &[Drained], started: Instant, cluster: &Kubernetes) {
         let all = drained.iter().filter(|one| one.state != State::Skipped).count();
         let gone = drained.iter().filter(|one| one.state == State::Evicted).count();
         let held: Vec<_> = drained

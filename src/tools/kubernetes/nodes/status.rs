@@ -180,7 +180,7 @@ fn row(node: &Node, pods: Option<&[Pod]>, beats: &BTreeMap<String, Timestamp>, n
     put("problems", json!(node.troubles()));
     put("schedulable", (!node.is_cordoned()).into());
     put("taints", node.spec.taints.iter().map(super::state::Taint::text).collect());
-    put("pods", format!("{count}/{}", node.status.allocatable.get("pods").map_or("?", String::as_str)).into());
+    put("pods", format!("{count}/{:.0}", node.allocatable("pods")).into());
     put("cpu_requested", requested("cpu"));
     put("memory_requested", requested("memory"));
     put("heartbeat", since(beat));

@@ -116,7 +116,7 @@ impl Tool for RequestPort {
         let request = Request::new(method, proxy).accept("*/*");
         let proxied = cluster.cluster().proxied(&request, MOST_READ, deadline, &cluster.context).await?;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (body, binary) = self.body(&proxied.body, &proxied.headers, cluster);
+        let (body, binary) = Self::body(&proxied.body, &proxied.headers, cluster);
         let mut facts = Facts::new(Answered {
             status: proxied.status.as_u16(),
             milliseconds,
@@ -158,7 +158,7 @@ impl RequestPort {
         Ok((kind, name))
     }
 
-    fn body(&self, body: &[u8], headers: &HeaderMap, cluster: &Kubernetes) -> (Option<String>, Option<String>) {
+    fn body(body: &[u8], headers: &HeaderMap, cluster: &Kubernetes) -> (Option<String>, Option<String>) {
         if body.is_empty() {
             return (None, None);
         }
@@ -197,10 +197,7 @@ fn shown(headers: &HeaderMap, cluster: &Kubernetes) -> Map<String, Value> {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
         let is_secret = is_secret_key(name.as_str()) || name.as_str().contains("cookie");
-        let value = match is_secret {
-            true => "hidden".to_owned(),
-            false => cluster.redact_text(&values.join(", ")).into_owned(),
-        };
+        let value = if is_secret { "hidden".to_owned() } else { cluster.redact_text(&values.join(", ")).into_owned() };
         shown.insert(name.as_str().to_owned(), value.into());
     }
     shown

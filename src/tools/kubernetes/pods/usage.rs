@@ -322,7 +322,10 @@ impl GetResourceUsage {
     }
 }
 
-const RESOURCES: [(&str, fn(f64) -> String); 2] = [("cpu", cores), ("memory", bytes)];
+/// How an amount is written.
+type Written = fn(f64) -> String;
+
+const RESOURCES: [(&str, Written); 2] = [("cpu", cores), ("memory", bytes)];
 
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")

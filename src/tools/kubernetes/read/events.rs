@@ -374,19 +374,16 @@ fn fold(events: Vec<Event>) -> Vec<Folded> {
     for one in each(events) {
         let Event { level, reason, involved_object: about, .. } = &one.event;
         let key = (about.kind.clone(), about.namespace.clone(), about.name.clone(), level.clone(), reason.clone());
-        match places.get(&key).and_then(|place: &usize| folded.get_mut(*place)) {
-            Some(known) => {
-                known.count += one.count;
-                known.first = known.first.min(one.first);
-                if one.last > known.last {
-                    known.last = one.last;
-                    known.event = one.event;
-                }
+        if let Some(known) = places.get(&key).and_then(|place: &usize| folded.get_mut(*place)) {
+            known.count += one.count;
+            known.first = known.first.min(one.first);
+            if one.last > known.last {
+                known.last = one.last;
+                known.event = one.event;
             }
-            None => {
-                places.insert(key, folded.len());
-                folded.push(one);
-            }
+        } else {
+            places.insert(key, folded.len());
+            folded.push(one);
         }
     }
     folded

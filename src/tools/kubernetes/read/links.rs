@@ -84,15 +84,16 @@ pub(super) async fn links(
     let mut found = linked(root, family, &others);
     let pods: Vec<&Value> = family.iter().filter_map(|member| pod_of(member)).collect();
     let mut names = BTreeSet::new();
-    pods.iter().for_each(|pod| names.extend(references(pod)));
+    for pod in pods {
+        names.extend(references(pod));
+    }
     for (plural, names) in by_kind(names) {
         let Some(kind) = kinds.built_in("", plural) else { continue };
-        let there = match read(cluster, kind, Some(namespace), &[]).await {
-            Ok(there) => Some(there),
-            Err(_) => {
-                unread.push(kind.full_name());
-                None
-            }
+        let there = if let Ok(there) = read(cluster, kind, Some(namespace), &[]).await {
+            Some(there)
+        } else {
+            unread.push(kind.full_name());
+            None
         };
         found.extend(names.into_iter().map(|(name, how)| {
             let member = there.as_ref().map(|there| there.iter().find(|member| member.name() == name));
@@ -143,7 +144,7 @@ fn linked(root: &Member, family: &[&Member], others: &[Member]) -> Vec<Link> {
             }
             "poddisruptionbudgets" if selects(spec.get("selector")) => found.push(Link::new(other, "guards its pods")),
             "networkpolicies" if selects(spec.get("podSelector")) => {
-                found.push(Link::new(other, "limits traffic of its pods"))
+                found.push(Link::new(other, "limits traffic of its pods"));
             }
             "horizontalpodautoscalers" => {
                 let target = spec.get("scaleTargetRef").unwrap_or(&Value::Null);
@@ -204,6 +205,7 @@ fn routes(object: &Value) -> Vec<(String, String)> {
 }
 
 /// The specification of the pod that an object is or makes.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "iterators hand references on")]
 fn pod_of<'a>(member: &&'a Member) -> Option<&'a Value> {
     let pointers = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
     pointers.iter().find_map(|pointer| member.object.pointer(pointer).filter(|spec| spec.get("containers").is_some()))

@@ -113,7 +113,9 @@ impl Tool for GetResourceTree {
         let mut text = drawing.text;
         if !found.is_empty() {
             text.push_str("\nlinks:\n");
-            found.iter().for_each(|link| text.push_str(&format!("  {}\n", link.line())));
+            for link in &found {
+                text.push_str(&format!("  {}\n", link.line()));
+            }
         }
         let tree = Facts::new(Tree { objects: drawing.objects, links: found }).text(text.trim_end());
         Ok(notes.into_iter().fold(tree, Facts::note))

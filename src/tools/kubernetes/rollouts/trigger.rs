@@ -90,12 +90,11 @@ impl TriggerCronjob {
         let mut annotations = template["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
         annotations.insert(INSTANTIATE.into(), "manual".into());
         let mut metadata = Map::new();
-        match &self.job_name {
-            Some(name) => metadata.insert("name".into(), name.clone().into()),
-            None => {
-                let prefix: String = self.name.chars().take(LONGEST_PREFIX).collect();
-                metadata.insert("generateName".into(), format!("{prefix}-manual-").into())
-            }
+        if let Some(name) = &self.job_name {
+            metadata.insert("name".into(), name.clone().into())
+        } else {
+            let prefix: String = self.name.chars().take(LONGEST_PREFIX).collect();
+            metadata.insert("generateName".into(), format!("{prefix}-manual-").into())
         };
         metadata.insert("annotations".into(), annotations.into());
         if let Some(labels) = template["metadata"].get("labels") {

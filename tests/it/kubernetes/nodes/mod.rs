@@ -40,7 +40,7 @@ impl OwnNode {
 
     /// The part of a pod that brings it here.
     fn placement(&self) -> String {
-        format!("nodeSelector: {{own: {}}}, tolerations: [{{operator: Exists}}]", self.name)
+        format!("nodeSelector: {{own: {}}}, tolerations: [{{key: own, operator: Exists}}]", self.name)
     }
 
     /// Names of the pods of the shop that are here.

@@ -22,7 +22,7 @@ async fn an_object_is_read_by_its_uri_as_yaml_without_secrets() {
     let namespace = read(&format!("-/namespaces/{}", shop.namespace)).await;
     assert!(namespace["result"]["contents"][0]["text"].as_str().unwrap().contains("kind: Namespace"), "{namespace}");
     let missing = read(&format!("{}/deploy/wbe", shop.namespace)).await;
-    assert!(missing["error"]["message"].as_str().unwrap().contains("Names like it: `web`"), "{missing}");
+    assert!(missing["error"]["message"].as_str().unwrap().contains("there is no such resource"), "{missing}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn a_deployment_goes_back_to_its_earlier_revision_secrets_and_all() {
         shop.apply(&deployment(image)).await;
         rolled_out(&shop, "deploy", "api").await;
     }
-    let shown = control(&shop, &service, "api", json!({"action": "undo", "dry_run": true})).await;
+    let shown = control(&shop, &service, "api", json!({"action": "undo", "wait": true, "dry_run": true})).await;
     println!("{}", shown.text);
     assert!(
         shown.text.contains("+    - image: \"api:1\"") || shown.text.contains("image: \"api:1\""),

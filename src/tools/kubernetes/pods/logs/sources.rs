@@ -102,9 +102,12 @@ pub(super) fn labels(sources: &[&Source]) -> Vec<String> {
     });
     let start = first.pod[..same].rfind('-').map_or(0, |dash| dash + 1);
     let is_one_container = sources.iter().all(|source| source.container == first.container);
-    let label = |source: &&Source| match is_one_container {
-        true => source.pod[start..].to_owned(),
-        false => format!("{}/{}", &source.pod[start..], source.container),
+    let label = |source: &&Source| {
+        if is_one_container {
+            source.pod[start..].to_owned()
+        } else {
+            format!("{}/{}", &source.pod[start..], source.container)
+        }
     };
     sources.iter().map(label).collect()
 }
@@ -229,9 +232,10 @@ async fn of_cron_job(name: &str, namespace: &str, cluster: &Kubernetes) -> Resul
 fn selector(selector: &Value) -> Option<String> {
     let map = selector.as_object().filter(|map| !map.is_empty())?;
     let is_plain = map.values().all(Value::is_string);
-    let labels: BTreeMap<&String, &Value> = match is_plain {
-        true => map.iter().collect(),
-        false => selector["matchLabels"].as_object().into_iter().flatten().collect(),
+    let labels: BTreeMap<&String, &Value> = if is_plain {
+        map.iter().collect()
+    } else {
+        selector["matchLabels"].as_object().into_iter().flatten().collect()
     };
     let mut parts: Vec<String> =
         labels.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
