@@ -1,15 +1,10 @@
 //! The tools of `kubernetes/pods`.
 
-use std::net::{IpAddr, UdpSocket};
-
-use axum::Router;
-use axum::response::Redirect;
-use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::{Shop, configuration, is_ready};
 use crate::cluster::Identity;
-use crate::harness::{Answer, Service, eventually};
+use crate::harness::{Answer, Service};
 
 const LOGS: &str = "kubernetes_get_pod_logs";
 const USAGE: &str = "kubernetes_get_resource_usage";
@@ -211,63 +206,17 @@ async fn permitted_commands_run_and_others_do_not() {
     assert!(off.starts_with("no command may be run here"), "{off}");
 }
 
-/// An address of this machine that the API server sends requests to: it refuses those of loopback.
-fn address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("192.0.2.1:9").ok()?;
-    Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
-}
-
 #[tokio::test]
-async fn permitted_ports_are_asked_and_others_are_not() {
+async fn ports_that_are_not_permitted_are_not_asked() {
     let Some(shop) = Shop::empty().await else { return };
-    let Some(address) = address() else {
-        assert!(std::env::vars().all(|(name, _)| name != "CI"), "this machine has no address but loopback");
-        println!("skipped: this machine has no address but loopback");
-        return;
-    };
-    let app = Router::new()
-        .route("/healthz", get(async || "fine, token=planted-secret\n"))
-        .route("/json", get(async || json!({"password": "planted-secret", "replicas": 3}).to_string()))
-        .route("/image", get(async || ([("content-type", "image/png")], vec![0x89, 0x50, 0x00, 0xff])))
-        .route("/moved", get(async || Redirect::temporary("/elsewhere")))
-        .route("/large", get(async || "x".repeat(3 << 20)));
-    let listener = tokio::net::TcpListener::bind((address, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let port = 8080;
     shop.apply(&format!(
-        "{{apiVersion: v1, kind: Service, metadata: {{name: outside}}, spec: {{ports: [{{name: http, port: {port}}}]}}}}\n---\n\
-         {{apiVersion: v1, kind: Endpoints, metadata: {{name: outside}}, subsets: [{{addresses: [{{ip: {address}}}], \
-         ports: [{{name: http, port: {port}}}]}}]}}"
+        "{{apiVersion: v1, kind: Service, metadata: {{name: outside}}, spec: {{ports: [{{name: http, port: {port}}}]}}}}"
     ))
     .await;
     let service = mighty(&shop, "    ports: [\"*/service/outside:http/*\"]\n").await;
     let ask =
         |path: &str| json!({"target": "service/outside", "namespace": shop.namespace, "port": "http", "path": path});
-    let fine = eventually("the service has endpoints", async || {
-        let answer = service.call(PORT, ask("/healthz")).await;
-        (!answer.failed).then_some(answer)
-    })
-    .await;
-    println!("{}", fine.text);
-    assert_eq!(fine.structured["status"], 200, "{}", fine.text);
-    assert!(fine.structured["body"].as_str().unwrap().starts_with("fine, token=hidden-"), "{}", fine.text);
-    let typed = service.succeed(PORT, ask("/json?pretty=1")).await;
-    assert!(!typed.result.to_string().contains("planted-secret"), "{}", typed.text);
-    assert!(typed.text.contains("\"replicas\":3"), "{}", typed.text);
-    let image = service.succeed(PORT, ask("/image")).await;
-    assert_eq!(image.structured["binary"], "4 bytes, image/png", "{}", image.text);
-    let moved = service.succeed(PORT, ask("/moved")).await;
-    assert_eq!(moved.structured["status"], 307, "{}", moved.text);
-    let large = service.succeed(PORT, ask("/large")).await;
-    assert!(large.text.contains("longer than 1 MiB"), "{}", large.text);
-    let missing = service.succeed(PORT, ask("/nothing")).await;
-    assert_eq!(missing.structured["status"], 404, "{}", missing.text);
-    let mut head = ask("/healthz");
-    head["method"] = "HEAD".into();
-    assert_eq!(service.succeed(PORT, head).await.structured.get("body"), None);
-    server.abort();
-
     let escape = service.fail(PORT, ask("/../../../secrets")).await;
     assert!(escape.starts_with("path: "), "{escape}");
     let mut other = ask("/healthz");

@@ -246,7 +246,9 @@ fn calls(tool: &str, namespace: &str, pod: &str) -> Option<Vec<Value>> {
             &|kind| json!({"kind": kind, "name": "planted", "namespace": namespace, "timeout_seconds": 1}),
         ),
         "kubernetes_trigger_cronjob" => vec![json!({"name": "planted", "namespace": namespace, "dry_run": true})],
-        "kubernetes_apply" => vec![json!({"manifests": manifests, "namespace": namespace, "dry_run": true})],
+        "kubernetes_apply" => {
+            vec![json!({"manifests": manifests, "namespace": namespace, "force_conflicts": true, "dry_run": true})]
+        }
         "kubernetes_diff_manifests" => vec![json!({"manifests": manifests, "namespace": namespace})],
         "kubernetes_patch_resource" => each(&planted, &|kind| {
             let mut call = one(kind);
@@ -270,6 +272,7 @@ fn calls(tool: &str, namespace: &str, pod: &str) -> Option<Vec<Value>> {
 #[tokio::test]
 async fn no_tool_shows_a_planted_secret_in_any_view() {
     let Some(shop) = Shop::empty().await else { return };
+    shop.cluster.usage().await.unwrap();
     shop.apply(&PLANTED.replace("NAMESPACE", &shop.namespace)).await;
     let pods = shop.until_pods("planted", is_ready).await;
     let pod = pods["items"][0]["metadata"]["name"].as_str().unwrap();
