@@ -3,6 +3,7 @@
 mod change;
 mod cluster;
 mod diagnose;
+mod fleet;
 mod list;
 mod nodes;
 mod pods;

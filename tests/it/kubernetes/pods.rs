@@ -1,9 +1,18 @@
 //! The tools of `kubernetes/pods`.
 
+use std::net::{IpAddr, UdpSocket};
+
+use axum::Router;
+use axum::http::Uri;
+use axum::response::Redirect;
+use axum::routing::get;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::{Shop, configuration, is_ready};
-use crate::cluster::Identity;
+use crate::cluster::{Identity, eventually};
 use crate::harness::{Answer, Service};
 
 const LOGS: &str = "kubernetes_get_pod_logs";
@@ -239,6 +248,69 @@ async fn ports_that_are_not_permitted_are_not_asked() {
     unknown["target"] = "service/nobody".into();
     let unknown = nobody.fail(PORT, unknown).await;
     assert!(unknown.contains("\"nobody\" not found"), "{unknown}");
+}
+
+/// What runs in the pod that is asked.
+fn shop_front() -> Router {
+    let health = get(async || ([("x-api-key", "planted")], "well, password=planted"));
+    let moved = get(async || Redirect::temporary("http://elsewhere.example/"));
+    let echo = get(async |uri: Uri| uri.to_string());
+    Router::new().route("/healthz", health).route("/moved", moved).route("/echo", echo)
+}
+
+/// An address of this machine to which an API server sends requests: never loopback, which it refuses.
+fn own_address() -> IpAddr {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket
+        .connect("192.0.2.1:9")
+        .expect("the API server asks pods at an address other than loopback, and this machine has none");
+    socket.local_addr().unwrap().ip()
+}
+
+#[tokio::test]
+async fn a_permitted_port_of_a_pod_and_of_its_service_answers_without_secrets() {
+    let Some(shop) = Shop::empty().await else { return };
+    let listener = TcpListener::bind((own_address(), 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async { axum::serve(listener, shop_front()).await });
+    let port = address.port();
+    shop.apply(&format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: front, labels: {{app: front}}}}, spec: {{\
+         containers: [{{name: front, image: front, ports: [{{name: http, containerPort: {port}}}]}}]}}}}\n---\n\
+         {{apiVersion: v1, kind: Service, metadata: {{name: front}}, spec: {{selector: {{app: front}}, \
+         ports: [{{name: http, port: 80, targetPort: {port}}}]}}}}"
+    ))
+    .await;
+    shop.until_pods("front", is_ready).await;
+    let ip = address.ip();
+    let status = json!({"status": {"podIP": ip, "podIPs": [{"ip": ip}]}});
+    let path = format!("/api/v1/namespaces/{}/pods/front/status", shop.namespace);
+    let patch = shop.api.request(Method::PATCH, &path).header(CONTENT_TYPE, "application/merge-patch+json");
+    let patched = patch.body(status.to_string()).send().await.unwrap();
+    assert!(patched.status().is_success(), "{}", patched.text().await.unwrap());
+
+    let service = mighty(&shop, "    ports: [\"*/pod/front:*/*\", \"*/service/front:http/*\"]\n").await;
+    let ask = |target: &str, port: &str, path: &str| json!({"target": target, "namespace": shop.namespace, "port": port, "path": path});
+    let well = service.succeed(PORT, ask("pod/front", &port.to_string(), "/healthz")).await;
+    println!("{}", well.text);
+    assert_eq!(well.structured["status"], 200, "{}", well.text);
+    assert!(well.structured["body"].as_str().unwrap().starts_with("well, password=hidden-"), "{}", well.text);
+    assert!(!well.result.to_string().contains("planted"), "{}", well.text);
+    let query = service.succeed(PORT, ask("pod/front", &port.to_string(), "/echo?a=1&b=2%203")).await;
+    assert_eq!(query.structured["body"], "/echo?a=1&b=2%203", "{}", query.text);
+    let moved = service.succeed(PORT, ask("pod/front", &port.to_string(), "/moved")).await;
+    assert_eq!(moved.structured["status"], 307, "{}", moved.text);
+    let missing = service.succeed(PORT, ask("pod/front", &port.to_string(), "/nothing")).await;
+    assert_eq!(missing.structured["status"], 404, "{}", missing.text);
+
+    let through = eventually("the service has an endpoint", async || {
+        let answer = service.call(PORT, ask("service/front", "http", "/healthz")).await;
+        if answer.structured["status"] == 200 { Ok(answer) } else { Err(answer.text) }
+    })
+    .await
+    .unwrap();
+    assert!(through.structured["body"].as_str().unwrap().starts_with("well, "), "{}", through.text);
+    server.abort();
 }
 
 #[tokio::test]
