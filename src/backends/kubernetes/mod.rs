@@ -22,7 +22,7 @@ pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
 pub use redact::{LineRedactor, has_fingerprint, redact_text};
 pub use status::{ListPlace, Refused, Status};
-pub use table::{AS_TABLE, Column, Table, TableRow};
+pub use table::{AS_METADATA, AS_METADATA_LIST, AS_TABLE, Column, Table, TableRow};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
@@ -30,7 +30,8 @@ use crate::error::{Error, Result};
 /// Bodies larger than this are read as JSON away from the threads that serve requests.
 const LARGE_BODY: usize = 256 * 1024;
 
-/// Objects in one part of a list that is read whole.
+/// Objects in one part of a list that is read whole, as many as kubectl asks for: larger parts save few round trips, and a
+/// part of large objects would not fit into [`ClusterConfig::most_bytes`] any more.
 const PART: &str = "500";
 
 /// Objects of one list that are read at most.
@@ -210,6 +211,31 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Kubernetes::get`]; [`Error::BadArguments`] where there are too many.
     pub async fn list<T: DeserializeOwned>(&self, request: Request) -> Result<Vec<T>, Refused> {
+        self.all_parts(request, |part| self.get(part)).await
+    }
+
+    /// All objects that a request for a list is about, as they are.
+    ///
+    /// For types with no field that may be a secret, whose texts are redacted before they are shown: that the list is never
+    /// laid out as a whole is what makes it fast.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::list`].
+    pub async fn list_with_secrets<T>(&self, request: Request) -> Result<Vec<T>, Refused>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.all_parts(request, |part| self.get_with_secrets(part)).await
+    }
+
+    async fn all_parts<T, Reading>(
+        &self,
+        request: Request,
+        read: impl Fn(Request) -> Reading,
+    ) -> Result<Vec<T>, Refused>
+    where
+        Reading: Future<Output = Result<List<T>, Refused>>,
+    {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
@@ -217,7 +243,8 @@ impl Kubernetes {
             if !next.is_empty() {
                 part = part.query("continue", next);
             }
-            let part: List<T> = self.get(part).await?;
+            // On the heap, as tools await many lists at a time.
+            let part = Box::pin(read(part)).await?;
             items.extend(part.items);
             next = part.metadata.next;
             if next.is_empty() {

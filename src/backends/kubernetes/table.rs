@@ -1,4 +1,5 @@
-//! Lists as the API server lays them out (kubernetes.io/docs/reference/using-api/api-concepts, "Receiving resources as Tables").
+//! Other forms in which the API server sends objects: lists as it lays them out, and metadata only
+//! (kubernetes.io/docs/reference/using-api/api-concepts, "Receiving resources as Tables").
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,6 +8,12 @@ use super::status::ListPlace;
 
 /// Accepts a list as a table.
 pub const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+
+/// Accepts one object with nothing but its metadata.
+pub const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+
+/// Accepts a list with nothing but the metadata of its objects.
+pub const AS_METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
 /// A list as a table.
 #[derive(Debug, Default, Deserialize)]

@@ -7,11 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, Kinds, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Kinds, Refused, Request};
 use crate::error::{Error, Result};
-
-/// Accepts a list with nothing but the metadata of its objects.
-pub(super) const AS_METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
 /// Owners above an object that are followed.
 const MOST_GENERATIONS: usize = 8;
@@ -237,7 +234,7 @@ impl ChildList {
     fn request(&self) -> Result<Request> {
         let request = Request::get(self.kind.path(self.namespace.as_deref())?)
             .query_some("labelSelector", self.labels.as_deref());
-        Ok(if self.only_metadata { request.accept(AS_METADATA) } else { request })
+        Ok(if self.only_metadata { request.accept(AS_METADATA_LIST) } else { request })
     }
 }
 

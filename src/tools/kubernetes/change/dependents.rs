@@ -7,11 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, List, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Request};
 use crate::error::Result;
-
-/// Accepts lists of names and owners only.
-const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
 /// Kinds that are looked through.
 const MOST_KINDS: usize = 150;
@@ -96,7 +93,7 @@ impl Dependents {
         wanted.truncate(MOST_KINDS);
         let mut lists = Vec::with_capacity(wanted.len());
         for kind in wanted {
-            let request = Request::get(kind.path(Some(namespace))?).accept(METADATA).query("limit", PART);
+            let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", PART);
             lists.push(async move { (kind, cluster.get::<List<Object>>(request).await) });
         }
         let mut found = Vec::new();
@@ -140,7 +137,7 @@ impl Dependents {
         let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let name = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
         let Ok(kind) = cluster.kind(&name).await else { return Ok(()) };
-        let request = Request::get(kind.path(None)?).accept(METADATA).query("limit", PART);
+        let request = Request::get(kind.path(None)?).accept(AS_METADATA_LIST).query("limit", PART);
         match cluster.get::<List<Object>>(request).await {
             Ok(list) => {
                 let names = list.items.into_iter().map(|object| object.metadata.name);

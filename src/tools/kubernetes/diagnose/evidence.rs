@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::read::list;
 use super::trouble::{at, shortened};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
@@ -81,7 +80,7 @@ pub(super) async fn events(
     if let [(kind, name)] = subjects {
         request = request.query("fieldSelector", format!("involvedObject.kind={kind},involvedObject.name={name}"));
     }
-    let mut found: Vec<Event> = list(kubernetes, request).await?;
+    let mut found: Vec<Event> = kubernetes.list_with_secrets(request).await?;
     found.retain(|event| {
         let about = |(kind, name): &(String, String)| {
             *kind == event.involved_object.kind && *name == event.involved_object.name

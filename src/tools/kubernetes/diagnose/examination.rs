@@ -11,7 +11,7 @@ use super::objects::{
     Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Metadata, Node, Object, Pod, Service,
     StorageClass, Workload, has_all,
 };
-use super::read::{all, list};
+use super::read::all;
 use super::resource::Finding;
 use super::revisions;
 use super::trouble::{Severity, Trouble, at, shortened};
@@ -300,7 +300,7 @@ impl<'a> Examination<'a> {
         let kinds = self.kubernetes.kinds().await?;
         let Some(kind) = kinds.built_in("", "pods") else { return Ok(()) };
         let request = Request::get(kind.path(None)?).query("fieldSelector", format!("spec.nodeName={name}"));
-        let found = list::<Pod>(self.kubernetes, request).await;
+        let found = self.kubernetes.list_with_secrets::<Pod>(request).await;
         let Some(pods) = self.readable("its pods", found)? else { return Ok(()) };
         let now = self.kubernetes.context.now;
         let broken: Vec<_> = pods.iter().filter(|pod| !rules::pod(pod, now).is_empty()).collect();

@@ -5,11 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::objects::Metadata;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, List, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
 use crate::error::{Error, Result};
-
-/// Objects in one part of a list.
-const PART: &str = "1000";
 
 /// Names told where one is not found.
 const MOST_NAMED: usize = 8;
@@ -17,8 +14,7 @@ const MOST_NAMED: usize = 8;
 /// All objects of a built-in kind, in one namespace or in all, with the labels of a selector. None where the cluster does
 /// not serve the kind.
 ///
-/// `T` must have no field that may be a secret, and texts are to be redacted before they are shown: that a list is never
-/// laid out as a whole is what makes it fast.
+/// `T` is as [`Kubernetes::list_with_secrets`] wants it.
 pub(super) async fn all<T>(
     kubernetes: &Kubernetes,
     group: &str,
@@ -32,28 +28,7 @@ where
     let kinds = kubernetes.kinds().await?;
     let Some(kind) = kinds.built_in(group, plural) else { return Ok(Vec::new()) };
     let labels = Some(labels).filter(|labels| !labels.is_empty());
-    list(kubernetes, Request::get(kind.path(namespace)?).query_some("labelSelector", labels)).await
-}
-
-/// All objects of a list, as [`all`].
-pub(super) async fn list<T>(kubernetes: &Kubernetes, request: Request) -> Result<Vec<T>, Refused>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    let mut items = Vec::new();
-    let mut next = String::new();
-    loop {
-        let mut part = request.clone().query("limit", PART);
-        if !next.is_empty() {
-            part = part.query("continue", next);
-        }
-        let part: List<T> = kubernetes.get_with_secrets(part).await?;
-        items.extend(part.items);
-        next = part.metadata.next;
-        if next.is_empty() {
-            return Ok(items);
-        }
-    }
+    kubernetes.list_with_secrets(Request::get(kind.path(namespace)?).query_some("labelSelector", labels)).await
 }
 
 /// Only what an object is called.
@@ -98,8 +73,8 @@ pub(super) async fn object<T: DeserializeOwned>(
 /// What there is instead of a name, the most alike first.
 async fn near(kubernetes: &Kubernetes, kind: &Kind, namespace: Option<&str>, name: &str) -> String {
     let Ok(path) = kind.path(namespace) else { return String::new() };
-    let request = Request::get(path).accept(AS_METADATA);
-    let Ok(found) = list::<Named>(kubernetes, request).await else { return String::new() };
+    let request = Request::get(path).accept(AS_METADATA_LIST);
+    let Ok(found) = kubernetes.list_with_secrets::<Named>(request).await else { return String::new() };
     let mut names: Vec<_> = found.into_iter().map(|found| found.metadata.name).collect();
     if names.is_empty() {
         return format!("; there are no {} at all", kind.plural);
@@ -111,6 +86,3 @@ async fn near(kubernetes: &Kubernetes, kind: &Kind, namespace: Option<&str>, nam
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("; there are {}{more}", names.join(", "))
 }
-
-/// Accepts a list without anything but metadata.
-const AS_METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";

@@ -8,11 +8,8 @@ use super::examination::Examination;
 use super::objects::{Claim, Service};
 use super::read::Named;
 use super::trouble::{Severity, Trouble};
-use crate::backends::kubernetes::{Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA, Refused, Request};
 use crate::error::Result;
-
-/// Accepts an object without anything but metadata: whether a Secret exists is all that counts.
-const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 
 /// Looks at the claims, ConfigMaps and Secrets that a pod needs.
 pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Result<()> {
@@ -59,6 +56,7 @@ pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Resul
             }
             continue;
         }
+        // Whether a Secret exists is all that counts.
         let request = Request::get(kind.object_path(examination.namespace, &name)?).accept(AS_METADATA);
         match examination.kubernetes.get::<Named>(request).await {
             Err(Refused::Status(status)) if status.code == 404 => {

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::family::{AS_METADATA, Member, selector};
+use super::super::family::{Member, selector};
 use super::super::status::State;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
 use crate::error::Result;
 
 /// Objects that use one that was asked for, at most.
@@ -351,7 +351,7 @@ async fn read(
         request = request.query(name, value.clone());
     }
     if ["configmaps", "secrets", "serviceaccounts"].contains(&kind.plural.as_str()) {
-        request = request.accept(AS_METADATA);
+        request = request.accept(AS_METADATA_LIST);
     }
     let items: Vec<Value> = cluster.list(request).await?;
     Ok(items.into_iter().map(|item| Member::new(kind, item)).collect())

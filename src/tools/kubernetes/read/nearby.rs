@@ -2,9 +2,8 @@
 
 use serde::Deserialize;
 
-use super::super::family::AS_METADATA;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, List, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request};
 
 /// Objects whose names are compared.
 const MOST_COMPARED: &str = "500";
@@ -57,7 +56,7 @@ async fn names(
     fields: Option<String>,
 ) -> Result<Vec<Name>, Refused> {
     let request = Request::get(kind.path(namespace)?)
-        .accept(AS_METADATA)
+        .accept(AS_METADATA_LIST)
         .query("limit", MOST_COMPARED)
         .query_some("fieldSelector", fields);
     let list: List<Named> = cluster.get(request).await?;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::args::check_verb;
-use super::super::family::{AS_METADATA, Member};
+use super::super::family::Member;
 use super::super::status::age;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
@@ -204,7 +204,7 @@ impl SearchResources {
     async fn of_kind(&self, kind: &Kind, pattern: &Regex, cluster: &Kubernetes) -> Result<Vec<Row>, Refused> {
         let request =
             Request::get(kind.path(self.namespace.as_deref())?).query_some("labelSelector", self.labels.as_deref());
-        let request = if self.needs_whole(kind) { request } else { request.accept(AS_METADATA) };
+        let request = if self.needs_whole(kind) { request } else { request.accept(AS_METADATA_LIST) };
         let items: Vec<Value> = cluster.list(request).await?;
         let now = cluster.context.now;
         let rows = items.into_iter().filter_map(|item| {

@@ -9,7 +9,7 @@ use super::super::change::server_side::strict;
 use super::super::state::until::Until;
 use super::super::state::watch::{Waited, Wish};
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, List, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request};
 use crate::error::{Error, Result};
 
 /// Names that are near one that is not there.
@@ -95,8 +95,7 @@ pub(super) async fn object(cluster: &Kubernetes, kind: &Kind, namespace: &str, n
 
 async fn missing(cluster: &Kubernetes, kind: &Kind, namespace: &str, name: &str) -> Error {
     let list = async {
-        let accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
-        let request = Request::get(kind.path(Some(namespace))?).accept(accept).query("limit", "500");
+        let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", "500");
         cluster.get::<List>(request).await.map_err(Error::from)
     };
     let list: Vec<Value> = list.await.map(|list: List| list.items).unwrap_or_default();

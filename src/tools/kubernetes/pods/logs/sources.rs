@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::GetPodLogs;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, List, Refused, Request, segment};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request, segment};
 use crate::error::{Error, Result};
 
 /// Names that are told where something is not found.
@@ -285,9 +285,7 @@ async fn names(kind: &Kind, namespace: &str, cluster: &Kubernetes) -> Result<Vec
     struct Named {
         metadata: Metadata,
     }
-    let request = Request::get(kind.path(Some(namespace))?)
-        .accept("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")
-        .query("limit", "500");
+    let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", "500");
     let list: List<Named> = cluster.get(request).await?;
     Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
 }
