@@ -14,6 +14,7 @@ pub(super) mod prompts;
 mod args;
 mod family;
 mod path;
+mod quantity;
 mod sort;
 mod state;
 mod status;

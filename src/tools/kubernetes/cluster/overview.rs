@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::nodes::state::{Node, Pod, amount, percent};
+use super::super::nodes::state::{Node, Pod};
+use super::super::quantity::{self, percent};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request, segment};
@@ -328,7 +329,8 @@ fn used(usage: &[Usage]) -> (f64, f64) {
         let own = std::iter::once(&one.usage);
         own.chain(one.containers.iter().map(|container| &container.usage))
     });
-    amounts.fold((0.0, 0.0), |(cpu, memory), amounts| (cpu + amount(&amounts.cpu), memory + amount(&amounts.memory)))
+    let number = |amount: &str| quantity::parse(amount).unwrap_or(0.0);
+    amounts.fold((0.0, 0.0), |(cpu, memory), amounts| (cpu + number(&amounts.cpu), memory + number(&amounts.memory)))
 }
 
 fn allocatable(nodes: &[Node], resource: &str) -> f64 {

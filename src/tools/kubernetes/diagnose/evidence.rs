@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::trouble::{at, shortened};
+use super::trouble::shortened;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::Result;
+use crate::tools::ages::at;
 
 /// Lines of a log that are shown.
 const TAIL: &str = "15";

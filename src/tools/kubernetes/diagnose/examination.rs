@@ -14,11 +14,12 @@ use super::objects::{
 use super::read::all;
 use super::resource::Finding;
 use super::revisions;
-use super::trouble::{Severity, Trouble, at, shortened};
+use super::trouble::{Severity, Trouble, shortened};
 use super::{references, rules};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
+use crate::tools::ages::at;
 
 /// Pods of one workload whose events and logs are looked at.
 const MOST_PODS: usize = 5;

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::evidence::LogTail;
 use super::examination::Examination;
 use super::read;
-use super::trouble::{Severity, at};
+use super::trouble::Severity;
 use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{MaxTokens, Moment};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
+use crate::tools::ages::at;
 use crate::tools::kubernetes::args::check_namespace;
 
 /// Explains why one object is not well, with evidence.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::objects::Object;
 use super::read::all;
-use super::trouble::at;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Refused;
+use crate::tools::ages::at;
 
 /// A ReplicaSet, as far as it says what changed.
 pub(super) type ReplicaSet = Object<Spec, Value>;

@@ -32,11 +32,6 @@ pub(super) struct Trouble {
     pub(super) next: String,
 }
 
-/// A moment to the second, in UTC.
-pub(super) fn at(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 /// The beginning of a text, in one line.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -14,13 +14,14 @@ use super::objects::{
 };
 use super::read::{all, check_namespace_exists};
 use super::rules;
-use super::trouble::{Severity, Trouble, at};
+use super::trouble::{Severity, Trouble};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Refused;
 use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
+use crate::tools::ages::at;
 
 /// Finds everything broken in a namespace, cluster or fleet, worst first.
 ///

@@ -12,6 +12,7 @@ use crate::backends::kubernetes::{Refused, Request, Status};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Limit, MaxTokens, Moment};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
+use crate::tools::ages;
 
 /// Bytes at the end of a log that are looked at.
 const MOST_BYTES: usize = 8 << 20;
@@ -138,10 +139,9 @@ impl GetNodeLogs {
         if start.zip(end).is_some_and(|(start, end)| start > end) {
             return Err(Error::BadArguments("end: it is before `start`".into()));
         }
-        let text = |moment: jiff::Timestamp| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Ok(request
-            .query_some("sinceTime", start.map(text))
-            .query_some("untilTime", end.map(text))
+            .query_some("sinceTime", start.map(ages::at))
+            .query_some("untilTime", end.map(ages::at))
             .query("tailLines", self.tail.get().to_string())
             .query_some("pattern", self.pattern.as_deref()))
     }

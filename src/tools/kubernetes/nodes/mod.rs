@@ -4,7 +4,6 @@ mod cordon;
 mod drain;
 mod eviction;
 mod logs;
-mod quantity;
 pub(super) mod state;
 mod status;
 

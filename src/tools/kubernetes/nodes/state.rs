@@ -1,18 +1,14 @@
 //! Nodes and the pods on them, as far as these tools look.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::quantity;
+use super::super::quantity;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::{Error, Result};
-use crate::toolkit::args::Span;
-
-pub(in crate::tools::kubernetes) use super::quantity::{parse as amount, percent};
 
 /// Nodes named where one is not known.
 const MOST_NAMED: usize = 10;
@@ -203,7 +199,7 @@ impl Node {
 
     /// What pods on it may ask for in all, for example of `cpu`.
     pub(in crate::tools::kubernetes) fn allocatable(&self, resource: &str) -> f64 {
-        self.status.allocatable.get(resource).map_or(0.0, |amount| quantity::parse(amount))
+        amount(&self.status.allocatable, resource)
     }
 
     /// Conditions that tell of trouble: not ready, or any other that is true.
@@ -238,9 +234,7 @@ impl Pod {
 
     /// What it asks for, as the scheduler counts: its containers, or what its start needs where that is more.
     pub(in crate::tools::kubernetes) fn requested(&self, resource: &str) -> f64 {
-        let amount =
-            |amounts: &BTreeMap<String, String>| amounts.get(resource).map_or(0.0, |text| quantity::parse(text));
-        let of = |container: &Container| amount(&container.resources.requests);
+        let of = |container: &Container| amount(&container.resources.requests, resource);
         let mut running = 0.0;
         let mut starting = 0.0_f64;
         for container in &self.spec.init_containers {
@@ -252,13 +246,17 @@ impl Pod {
             }
         }
         running += self.spec.containers.iter().map(of).sum::<f64>();
-        running.max(starting) + amount(&self.spec.overhead)
+        running.max(starting) + amount(&self.spec.overhead, resource)
     }
 
     /// Whether it lies on this node and takes room there.
     pub(in crate::tools::kubernetes) fn is_placed(&self) -> bool {
         !self.spec.node_name.is_empty() && self.is_alive()
     }
+}
+
+fn amount(amounts: &BTreeMap<String, String>, resource: &str) -> f64 {
+    amounts.get(resource).and_then(|amount| quantity::parse(amount)).unwrap_or(0.0)
 }
 
 /// The path of a node. Nothing but the name of one passes: through longer ones, the API server would reach other ports.
@@ -303,17 +301,6 @@ pub(super) async fn unknown(name: &str, cluster: &Kubernetes) -> Error {
             format!("{place}; there are {} and {more} more, which `kubernetes_get_node_status` lists", names.join(", "))
         }
     })
-}
-
-/// How long ago a moment was, in its two largest units.
-pub(in crate::tools::kubernetes) fn age(moment: Timestamp, now: Timestamp) -> String {
-    let exact = Duration::try_from(now.duration_since(moment)).unwrap_or_default().as_secs();
-    let unit = match exact {
-        0..3_600 => 1,
-        3_600..86_400 => 60,
-        _ => 3_600,
-    };
-    Span::seconds(exact / unit * unit).to_string()
 }
 
 #[cfg(test)]

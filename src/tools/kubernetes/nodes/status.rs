@@ -8,14 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::quantity::{bytes, processors};
-use super::state::{Node, Pod, age, node, node_path, percent, pods_on};
+use super::super::quantity::{bytes, percent, processors};
+use super::state::{Node, Pod, node, node_path, pods_on};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
+use crate::tools::ages;
 
 /// What stands for a part that cannot be read.
 const UNKNOWN: &str = "unknown";
@@ -172,7 +173,7 @@ fn row(node: &Node, pods: Option<&[Pod]>, beats: &BTreeMap<String, Timestamp>, n
     };
     let count = placed.as_ref().map_or(UNKNOWN.to_owned(), |pods| pods.len().to_string());
     let beat = beats.get(name).copied().max(node.condition("Ready").and_then(|ready| ready.last_heartbeat_time));
-    let since = |moment: Option<Timestamp>| moment.map_or(Value::Null, |moment| age(moment, now).into());
+    let since = |moment: Option<Timestamp>| moment.map_or(Value::Null, |moment| ages::between(moment, now).into());
     let mut row = Row::new();
     let mut put = |name: &str, value: Value| row.insert(name.into(), value);
     put("node", json!(name));
@@ -207,7 +208,7 @@ async fn details(node: &Node, pods: Option<&[Pod]>, cluster: &Kubernetes) -> (St
     details.insert("capacity".into(), json!(node.status.capacity));
     details.insert("allocatable".into(), json!(node.status.allocatable));
     let conditions = node.status.conditions.iter().map(|condition| {
-        let since = condition.last_transition_time.map(|moment| age(moment, now));
+        let since = condition.last_transition_time.map(|moment| ages::between(moment, now));
         json!({"type": condition.kind, "status": condition.status, "reason": condition.reason, "since": since})
     });
     details.insert("conditions".into(), conditions.collect());

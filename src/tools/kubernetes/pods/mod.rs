@@ -3,7 +3,6 @@
 mod exec;
 mod logs;
 mod port;
-mod quantity;
 mod usage;
 
 use crate::toolkit::{Entry, fan_out, tool};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wildmatch::WildMatch;
 
-use super::quantity::{self, bytes, cores};
+use super::super::quantity::{self, mebibytes, millicores};
 use crate::answers::{Order, Row};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{List, Refused, Request, segment};
@@ -325,7 +325,7 @@ impl GetResourceUsage {
 /// How an amount is written.
 type Written = fn(f64) -> String;
 
-const RESOURCES: [(&str, Written); 2] = [("cpu", cores), ("memory", bytes)];
+const RESOURCES: [(&str, Written); 2] = [("cpu", millicores), ("memory", mebibytes)];
 
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")

@@ -1,7 +1,8 @@
 //! Jobs and CronJobs.
 
 use super::super::objects::{CronJob, Job, condition};
-use super::super::trouble::{Severity, Trouble, at, shortened};
+use super::super::trouble::{Severity, Trouble, shortened};
+use crate::tools::ages::at;
 
 /// What is wrong with a Job.
 pub(in super::super) fn job(job: &Job) -> Option<Trouble> {

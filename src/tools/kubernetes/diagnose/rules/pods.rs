@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::objects::{ContainerStatus, Pod, Terminated, Waiting, condition};
-use super::super::trouble::{Severity, Trouble, at, shortened};
+use super::super::trouble::{Severity, Trouble, shortened};
+use crate::tools::ages::at;
 
 /// How long a restart is news.
 const RECENTLY: SignedDuration = SignedDuration::from_hours(1);

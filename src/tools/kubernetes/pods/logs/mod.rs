@@ -21,6 +21,7 @@ use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Limit, MaxTokens, Moment};
 use crate::toolkit::{Output, Permission, Policy, Tool};
+use crate::tools::ages;
 
 /// Logs that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -232,7 +233,7 @@ impl GetPodLogs {
             facts.insert("read".into(), log.read.into());
             facts.insert("matched".into(), log.matched.into());
             facts.insert("dropped".into(), log.dropped.into());
-            facts.extend(log.last.map(|last| ("last".to_owned(), Value::String(seconds(last)))));
+            facts.extend(log.last.map(|last| ("last".to_owned(), Value::String(ages::at(last)))));
             heading.push(summary(source, label, &log));
             notes.extend(log.notes.iter().map(|note| format!("{}: {note}", source.full_name())));
             described.push(Value::Object(facts));
@@ -309,11 +310,7 @@ fn summary(source: &Source, label: &str, log: &Log) -> String {
         text.push_str(&format!(", {} older ones dropped", log.dropped));
     }
     if let Some(last) = log.last {
-        text.push_str(&format!(", last {}", seconds(last)));
+        text.push_str(&format!(", last {}", ages::at(last)));
     }
     text
-}
-
-fn seconds(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

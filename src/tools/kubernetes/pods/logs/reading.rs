@@ -11,6 +11,7 @@ use super::sources::Source;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{LineRedactor, Request, segment};
 use crate::error::Result;
+use crate::tools::ages;
 
 /// Bytes of one log that are read.
 const MOST_READ: usize = 64 << 20;
@@ -93,7 +94,7 @@ pub(super) async fn read(
         .query("container", source.container.clone())
         .query("timestamps", "true")
         .query("limitBytes", MOST_READ.to_string())
-        .query_some("sinceTime", filter.start.map(|start| start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
+        .query_some("sinceTime", filter.start.map(ages::at));
     if previous {
         request = request.query("previous", "true");
     }
