@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::model::Owner;
+use super::selector;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Kinds, Refused, Request};
 use crate::error::{Error, Result};
@@ -28,17 +29,6 @@ pub(super) struct Member {
     pub(super) kind: Kind,
     /// As the cluster has it, with its secrets replaced; `apiVersion` and `kind` are always there.
     pub(super) object: Value,
-}
-
-/// Who owns an object.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Owner {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) uid: String,
-    pub(super) controller: bool,
 }
 
 /// An owner above an object.
@@ -309,35 +299,7 @@ fn labels_of_children(parent: &Member) -> Option<String> {
     if parent.is("", "pods") || parent.is("batch", "cronjobs") {
         return None;
     }
-    selector(parent.object.pointer("/spec/selector")?)
-}
-
-/// A selector as requests name it; none where it selects everything or nothing.
-pub(super) fn selector(selector: &Value) -> Option<String> {
-    let selector = selector.as_object()?;
-    let is_plain = !selector.contains_key("matchLabels") && !selector.contains_key("matchExpressions");
-    let labels = if is_plain { Some(selector) } else { selector.get("matchLabels").and_then(Value::as_object) };
-    let mut parts: Vec<String> =
-        labels.into_iter().flatten().filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array).filter(|_| !is_plain);
-    for expression in expressions.into_iter().flatten() {
-        let name = expression.get("key")?.as_str()?;
-        let values: Vec<&str> = expression
-            .get("values")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        parts.push(match expression.get("operator")?.as_str()? {
-            "In" => format!("{name} in ({})", values.join(",")),
-            "NotIn" => format!("{name} notin ({})", values.join(",")),
-            "Exists" => name.to_owned(),
-            "DoesNotExist" => format!("!{name}"),
-            _ => return None,
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(","))
+    selector::query(parent.object.pointer("/spec/selector")?)
 }
 
 /// Every list in which something of a custom object may be.
@@ -397,29 +359,4 @@ fn unread_note(unread: Vec<(String, Refused)>) -> Option<String> {
     };
     let names: Vec<&str> = unread.iter().map(|(name, _)| name.as_str()).collect();
     Some(format!("Not looked at: {} ({why}).", names.join(", ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn selectors_are_written_as_requests_name_them() {
-        for (given, wanted) in [
-            (json!({"app": "web", "tier": "a"}), Some("app=web,tier=a")),
-            (json!({"matchLabels": {"app": "web"}}), Some("app=web")),
-            (
-                json!({"matchLabels": {"app": "web"}, "matchExpressions": [
-                    {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"}
-                ]}),
-                Some("app=web,tier in (a,b),!old"),
-            ),
-            (json!({}), None),
-            (json!({"matchExpressions": [{"key": "a", "operator": "Near"}]}), None),
-        ] {
-            assert_eq!(selector(&given).as_deref(), wanted, "{given}");
-        }
-    }
 }

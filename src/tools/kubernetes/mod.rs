@@ -13,8 +13,10 @@ pub(super) mod prompts;
 
 mod args;
 mod family;
+mod model;
 mod path;
 mod quantity;
+mod selector;
 mod sort;
 mod state;
 mod status;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::model::Amounts;
+
 /// The number that a quantity stands for, for example `500m` or `1Gi`: cores, bytes or pieces. None where it is no quantity.
 pub(super) fn parse(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -27,6 +29,11 @@ pub(super) fn parse(text: &str) -> Option<f64> {
         exponent => 10_f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
     Some(number * scale)
+}
+
+/// What there is of a resource, for example of `cpu`.
+pub(super) fn of(amounts: &Amounts, resource: &str) -> Option<f64> {
+    parse(amounts.get(resource)?)
 }
 
 /// A part of a whole, for example `35%`; nothing where there is no whole.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::StreamExt as _;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Request};
 use crate::error::Result;
+use crate::tools::kubernetes::model::{Metadata, Named};
 
 /// Kinds that are looked through.
 const MOST_KINDS: usize = 150;
@@ -29,26 +29,6 @@ pub(super) struct Dependents {
     pub(super) found: BTreeMap<String, Vec<String>>,
     /// Kinds that could not be listed, or were too many.
     pub(super) unseen: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Object {
-    metadata: Metadata,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    uid: String,
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Owner {
-    uid: String,
 }
 
 impl Dependents {
@@ -80,7 +60,7 @@ impl Dependents {
     }
 
     /// All objects of a namespace, by kind.
-    async fn everything(&mut self, cluster: &Kubernetes, namespace: &str) -> Result<Vec<(String, Vec<Object>)>> {
+    async fn everything(&mut self, cluster: &Kubernetes, namespace: &str) -> Result<Vec<(String, Vec<Named>)>> {
         let kinds = cluster.kinds().await?;
         let mut wanted: Vec<&Kind> = kinds
             .iter()
@@ -94,7 +74,7 @@ impl Dependents {
         let mut lists = Vec::with_capacity(wanted.len());
         for kind in wanted {
             let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", PART);
-            lists.push(async move { (kind, cluster.get::<List<Object>>(request).await) });
+            lists.push(async move { (kind, cluster.get::<List<Named>>(request).await) });
         }
         let mut found = Vec::new();
         let mut answers = futures_util::stream::iter(lists).buffered(AT_A_TIME);
@@ -114,7 +94,7 @@ impl Dependents {
     }
 
     /// Those that belong to the objects, and those that belong to them in turn.
-    fn owned(&mut self, all: Vec<(String, Vec<Object>)>, objects: &[(String, String)]) {
+    fn owned(&mut self, all: Vec<(String, Vec<Named>)>, objects: &[(String, String)]) {
         let mut children = HashMap::<String, Vec<(String, Metadata)>>::new();
         for (kind, object) in
             all.into_iter().flat_map(|(kind, list)| list.into_iter().map(move |one| (kind.clone(), one)))
@@ -138,7 +118,7 @@ impl Dependents {
         let name = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
         let Ok(kind) = cluster.kind(&name).await else { return Ok(()) };
         let request = Request::get(kind.path(None)?).accept(AS_METADATA_LIST).query("limit", PART);
-        match cluster.get::<List<Object>>(request).await {
+        match cluster.get::<List<Named>>(request).await {
             Ok(list) => {
                 let names = list.items.into_iter().map(|object| object.metadata.name);
                 self.found.entry(kind.kind.clone()).or_default().extend(names);

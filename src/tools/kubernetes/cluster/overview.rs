@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::nodes::state::{Node, Pod};
+use super::super::model::{self, Demand, Event, Node, Usage, Workload};
 use super::super::quantity::{self, percent};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
@@ -60,80 +60,7 @@ struct Version {
     git_version: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Workload {
-    metadata: Name,
-    spec: WorkloadSpec,
-    status: WorkloadStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Name {
-    name: String,
-    namespace: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct WorkloadSpec {
-    replicas: Option<u64>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct WorkloadStatus {
-    ready_replicas: u64,
-    number_ready: u64,
-    desired_number_scheduled: Option<u64>,
-}
-
-impl Workload {
-    /// Pods that are ready, and that should be.
-    fn ready(&self) -> (u64, u64) {
-        match self.status.desired_number_scheduled {
-            Some(wanted) => (self.status.number_ready, wanted),
-            None => (self.status.ready_replicas, self.spec.replicas.unwrap_or(1)),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Warning {
-    metadata: Name,
-    reason: String,
-    last_timestamp: Option<Timestamp>,
-    event_time: Option<Timestamp>,
-    series: Option<Series>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Series {
-    last_observed_time: Option<Timestamp>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Usage {
-    usage: Amounts,
-    containers: Vec<ContainerUsage>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ContainerUsage {
-    usage: Amounts,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Amounts {
-    cpu: String,
-    memory: String,
-}
+type Pod = model::Pod<Demand>;
 
 /// Everything that was read, as far as it could be.
 struct Parts {
@@ -142,7 +69,7 @@ struct Parts {
     nodes: Option<Vec<Node>>,
     pods: Option<Vec<Pod>>,
     workloads: Option<Vec<(&'static str, Workload)>>,
-    warnings: Option<Vec<Warning>>,
+    warnings: Option<Vec<Event>>,
     usage: Option<(f64, f64)>,
     /// What could not be read, and why.
     refusals: Vec<(&'static str, String)>,
@@ -204,7 +131,7 @@ impl GetClusterOverview {
                 tokio::join!(
                     cluster.list::<Pod>(Request::get(format!("/api/v1{within}/pods"))),
                     workloads,
-                    cluster.list::<Warning>(events)
+                    cluster.list::<Event>(events)
                 )
             },
         )
@@ -242,7 +169,7 @@ impl GetClusterOverview {
             json!(format!("{degraded} of {}", workloads.len()))
         });
         let now = cluster.context.now;
-        let warnings = parts.warnings.as_ref().map(|all| json!(all.iter().filter(|one| one.is_recent(now)).count()));
+        let warnings = parts.warnings.as_ref().map(|all| json!(all.iter().filter(|one| is_recent(one, now)).count()));
         let requested = |resource: &str| {
             let (nodes, pods) = (parts.nodes.as_ref()?, parts.pods.as_ref()?);
             Some(percent(
@@ -275,12 +202,8 @@ impl GetClusterOverview {
     }
 }
 
-impl Warning {
-    fn is_recent(&self, now: Timestamp) -> bool {
-        let series = self.series.as_ref().and_then(|series| series.last_observed_time);
-        let last = series.max(self.last_timestamp).max(self.event_time);
-        last.is_some_and(|last| now.duration_since(last) <= WARNINGS_SINCE)
-    }
+fn is_recent(warning: &Event, now: Timestamp) -> bool {
+    warning.last().is_some_and(|last| now.duration_since(last) <= WARNINGS_SINCE)
 }
 
 /// What was read; nothing, with a reason, where the API server refuses it. Anything else ends the call.
@@ -329,8 +252,8 @@ fn used(usage: &[Usage]) -> (f64, f64) {
         let own = std::iter::once(&one.usage);
         own.chain(one.containers.iter().map(|container| &container.usage))
     });
-    let number = |amount: &str| quantity::parse(amount).unwrap_or(0.0);
-    amounts.fold((0.0, 0.0), |(cpu, memory), amounts| (cpu + number(&amounts.cpu), memory + number(&amounts.memory)))
+    let amount = |amounts, resource| quantity::of(amounts, resource).unwrap_or(0.0);
+    amounts.fold((0.0, 0.0), |(cpu, memory), one| (cpu + amount(one, "cpu"), memory + amount(one, "memory")))
 }
 
 fn allocatable(nodes: &[Node], resource: &str) -> f64 {
@@ -382,8 +305,8 @@ fn problems(parts: &Parts) -> Value {
     }
     for (plural, workload) in parts.workloads.iter().flatten().filter(|(_, workload)| is_degraded(workload)) {
         let (ready, wanted) = workload.ready();
-        let Name { name, namespace } = &workload.metadata;
-        problems.push(format!("{namespace}/{name} ({}): {ready}/{wanted} ready", plural.trim_end_matches('s')));
+        let (name, kind) = (workload.metadata.full_name(), plural.trim_end_matches('s'));
+        problems.push(format!("{name} ({kind}): {ready}/{wanted} ready"));
     }
     let mut reasons = BTreeMap::<&str, usize>::new();
     for pod in parts.pods.iter().flatten().filter(|pod| is_waiting(pod) || pod.status.phase == "Failed") {

@@ -6,15 +6,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::objects::{EndpointSlice, Pod, Service, ServicePort, has_all};
 use super::policies::{End, PodPort, Policy as NetworkPolicy, Way};
-use super::read::{Named, all, object};
+use super::read::{all, object};
 use super::{routes, rules};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Refused;
 use crate::error::{Error, Result};
 use crate::toolkit::args::MaxTokens;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
+use crate::tools::kubernetes::model::{EndpointSlice, Named, Pod, Service, ServicePort};
+use crate::tools::kubernetes::selector::{self, has_all};
 
 /// Pods that are told of one by one.
 const MOST_PODS: usize = 5;
@@ -186,7 +187,11 @@ impl Check<'_> {
             kind if service.spec.selector.is_empty() => {
                 self.say("service", State::Ok, format!("{kind} without selector: somebody else keeps its endpoints"));
             }
-            kind => self.say("service", State::Ok, format!("{kind} that selects {}", rules::selector(service))),
+            kind => self.say(
+                "service",
+                State::Ok,
+                format!("{kind} that selects {}", selector::equal_to(&service.spec.selector)),
+            ),
         }
     }
 
@@ -245,7 +250,7 @@ impl Check<'_> {
 
     fn pods(&mut self, service: &Service, pods: &[&Pod], all_pods: &[Pod]) {
         if pods.is_empty() {
-            let mut reason = format!("its selector {} selects no pod", rules::selector(service));
+            let mut reason = format!("its selector {} selects no pod", selector::equal_to(&service.spec.selector));
             let other = other_values(service, all_pods);
             if !other.is_empty() {
                 reason.push_str(&format!("; pods here have {}", other.join(", ")));

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::trouble::shortened;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::Result;
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::Event;
 
 /// Lines of a log that are shown.
 const TAIL: &str = "15";
@@ -16,56 +17,13 @@ const TAIL: &str = "15";
 /// Bytes of a log that are read.
 const MOST_BYTES: &str = "16384";
 
-/// An event, as far as it is of use.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Event {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) reason: String,
-    pub(super) message: String,
-    pub(super) involved_object: Involved,
-    count: Option<u32>,
-    first_timestamp: Option<Timestamp>,
-    last_timestamp: Option<Timestamp>,
-    event_time: Option<Timestamp>,
-    series: Option<Series>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Involved {
-    pub(super) kind: String,
-    pub(super) name: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Series {
-    count: u32,
-    last_observed_time: Option<Timestamp>,
-}
-
-impl Event {
-    /// When it was seen last.
-    pub(super) fn last(&self) -> Option<Timestamp> {
-        let series = self.series.as_ref().and_then(|series| series.last_observed_time);
-        series.or(self.last_timestamp).or(self.event_time).or(self.first_timestamp)
-    }
-
-    /// How often it was seen.
-    pub(super) fn times(&self) -> u32 {
-        self.series.as_ref().map_or(self.count.unwrap_or(1), |series| series.count)
-    }
-
-    /// In one line.
-    pub(super) fn line(&self, kubernetes: &Kubernetes) -> String {
-        let last = self.last().map(at).unwrap_or_default();
-        let times = if self.times() > 1 { format!(" ({} times)", self.times()) } else { String::new() };
-        let message = shortened(&kubernetes.redact_text(&self.message), 200);
-        let object = format!("{} {}", self.involved_object.kind, self.involved_object.name);
-        format!("{last} {} {} {object}: {message}{times}", self.kind, self.reason)
-    }
+/// An event in one line.
+pub(super) fn line(event: &Event, kubernetes: &Kubernetes) -> String {
+    let last = event.last().map(at).unwrap_or_default();
+    let times = if event.count() > 1 { format!(" ({} times)", event.count()) } else { String::new() };
+    let message = shortened(&kubernetes.redact_text(&event.message), 200);
+    let object = format!("{} {}", event.involved_object.kind, event.involved_object.name);
+    format!("{last} {} {} {object}: {message}{times}", event.level, event.reason)
 }
 
 /// The events since a moment about some objects (kind and name), the newest first.

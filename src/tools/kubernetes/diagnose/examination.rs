@@ -7,10 +7,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::evidence::{self, LogTail};
-use super::objects::{
-    Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Metadata, Node, Object, Pod, Service,
-    StorageClass, Workload, has_all,
-};
 use super::read::all;
 use super::resource::Finding;
 use super::revisions;
@@ -20,6 +16,11 @@ use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::{
+    Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Named, Node, Pod, Service,
+    StorageClass, Workload, condition,
+};
+use crate::tools::kubernetes::selector::has_all;
 
 /// Pods of one workload whose events and logs are looked at.
 const MOST_PODS: usize = 5;
@@ -142,8 +143,7 @@ impl<'a> Examination<'a> {
     }
 
     fn note_conditions(&mut self, object: &Value) {
-        for found in object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten() {
-            let Ok(found) = self.typed::<Condition>(found) else { continue };
+        for found in condition::of(object) {
             let since = found.last_transition_time.map(|time| format!(" since {}", at(time))).unwrap_or_default();
             let reason = if found.reason.is_empty() { String::new() } else { format!(" ({})", found.reason) };
             let message = if found.message.is_empty() {
@@ -206,7 +206,7 @@ impl<'a> Examination<'a> {
 
     async fn workload(&mut self, kind: &Kind, workload: &Workload) -> Result<()> {
         let name = &workload.metadata.name;
-        let labels = workload.spec.selector.query();
+        let labels = workload.spec.selector.query().unwrap_or_default();
         let mut owners = vec![workload.metadata.uid.clone()];
         if kind.plural == "deployments" {
             let found = revisions::replica_sets(self.kubernetes, self.namespace, &workload.metadata.uid, &labels).await;
@@ -219,13 +219,13 @@ impl<'a> Examination<'a> {
         } else if kind.plural != "replicasets"
             && let Some(found) = self.read::<Named>("apps", "controllerrevisions", &labels).await?
         {
-            let own = found.iter().map(|found| &found.metadata).filter(|found| is_of(found, &owners));
+            let own = found.iter().map(|found| &found.metadata).filter(|found| found.is_of(&owners));
             let newest = own.filter_map(|found| found.creation_timestamp).max();
             self.changes.extend(newest.map(|newest| format!("its template was last changed {}", at(newest))));
         }
         let pods = self.read::<Pod>("", "pods", &labels).await?;
         let mut pods = pods.unwrap_or_default();
-        pods.retain(|pod| is_of(&pod.metadata, &owners));
+        pods.retain(|pod| pod.metadata.is_of(&owners));
         let unready = pods.iter().filter_map(rules::unready_since).min();
         let trouble = match kind.plural.as_str() {
             "deployments" => rules::deployment(workload, unready),
@@ -287,7 +287,7 @@ impl<'a> Examination<'a> {
         }
         let jobs = self.read::<Job>("batch", "jobs", "").await?;
         let mut jobs = jobs.unwrap_or_default();
-        jobs.retain(|job| is_of(&job.metadata, std::slice::from_ref(&cron_job.metadata.uid)));
+        jobs.retain(|job| job.metadata.is_of(&[&cron_job.metadata.uid]));
         if let Some(last) = jobs.iter().max_by_key(|job| job.metadata.creation_timestamp) {
             self.subjects.push(("Job".into(), last.metadata.name.clone()));
             self.job(last).await?;
@@ -308,8 +308,7 @@ impl<'a> Examination<'a> {
         if broken.is_empty() {
             return Ok(());
         }
-        let mut names: Vec<_> =
-            broken.iter().map(|pod| format!("{}/{}", pod.metadata.namespace, pod.metadata.name)).collect();
+        let mut names: Vec<_> = broken.iter().map(|pod| pod.metadata.full_name()).collect();
         names.truncate(MOST_PODS);
         self.add(
             "Node",
@@ -362,15 +361,14 @@ impl<'a> Examination<'a> {
 
     /// A kind without rules of its own is judged by the conditions that all kinds have.
     fn unknown(&mut self, kind: &Kind, name: &str, object: &Value) {
-        let found = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-        let conditions = found.filter_map(|found| self.typed::<Condition>(found).ok());
         let bad = |found: &Condition| {
             let good = ["Ready", "Available", "Healthy", "Synced", "Established", "Accepted", "Programmed"];
             let wrong = ["Failed", "Degraded", "Stalled"];
             good.contains(&found.kind.as_str()) && found.status == "False"
                 || wrong.contains(&found.kind.as_str()) && found.status == "True"
         };
-        let troubles: Vec<_> = conditions
+        let troubles: Vec<_> = condition::of(object)
+            .into_iter()
             .filter(bad)
             .map(|found| Trouble {
                 severity: Severity::Warning,
@@ -398,7 +396,7 @@ impl<'a> Examination<'a> {
         let is_troubled = self.findings.iter().any(|finding| finding.severity != Severity::Info);
         let severity = if is_troubled { Severity::Warning } else { Severity::Info };
         let mut told = Vec::new();
-        for event in found.iter().filter(|event| event.kind == "Warning") {
+        for event in found.iter().filter(|event| event.level == "Warning") {
             let Some(next) = next_step(&event.reason) else { continue };
             if told.contains(&(&event.reason, &event.involved_object.kind)) {
                 continue;
@@ -411,12 +409,12 @@ impl<'a> Examination<'a> {
                 problem: event.reason.clone(),
                 since: None,
                 what: shortened(&event.message, 240),
-                evidence: format!("event {} of {kind} {name}, {} times, last {last}", event.reason, event.times()),
+                evidence: format!("event {} of {kind} {name}, {} times, last {last}", event.reason, event.count()),
                 next: next.into(),
             };
             self.add(kind, name, [trouble]);
         }
-        found.iter().take(MOST_EVENTS).map(|event| event.line(self.kubernetes)).collect()
+        found.iter().take(MOST_EVENTS).map(|event| evidence::line(event, self.kubernetes)).collect()
     }
 
     /// The ends of the logs of containers that fail.
@@ -435,12 +433,6 @@ impl<'a> Examination<'a> {
         }
         tails
     }
-}
-
-type Named = Object<Value, Value>;
-
-fn is_of(object: &Metadata, owners: &[String]) -> bool {
-    object.owner_references.iter().any(|owner| owners.contains(&owner.uid))
 }
 
 fn suspended() -> Trouble {

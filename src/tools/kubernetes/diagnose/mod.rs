@@ -3,7 +3,6 @@
 mod check_service;
 mod evidence;
 mod examination;
-mod objects;
 mod policies;
 mod read;
 mod references;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::objects::{Object, Selector};
+use crate::tools::kubernetes::model::Object;
+use crate::tools::kubernetes::selector::Selector;
 
-pub(super) type Policy = Object<PolicySpec, Value>;
+pub(super) type Policy = Object<PolicySpec>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -114,10 +115,7 @@ impl Peer {
         if let Some(block) = &self.ip_block {
             return format!("addresses {}", plain(&block["cidr"]));
         }
-        let shown = |selector: &Selector| {
-            let query = selector.query();
-            if query.is_empty() { "all".into() } else { query }
-        };
+        let shown = |selector: &Selector| selector.query().unwrap_or_else(|| "all".into());
         let pods =
             self.pod_selector.as_ref().map_or_else(|| "all pods".into(), |found| format!("pods {}", shown(found)));
         match &self.namespace_selector {

@@ -1,12 +1,11 @@
 //! Reading objects with only the fields that are needed.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::objects::Metadata;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
 use crate::error::{Error, Result};
+use crate::tools::kubernetes::model::Named;
 
 /// Names told where one is not found.
 const MOST_NAMED: usize = 8;
@@ -29,13 +28,6 @@ where
     let Some(kind) = kinds.built_in(group, plural) else { return Ok(Vec::new()) };
     let labels = Some(labels).filter(|labels| !labels.is_empty());
     kubernetes.list_with_secrets(Request::get(kind.path(namespace)?).query_some("labelSelector", labels)).await
-}
-
-/// Only what an object is called.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Named {
-    pub(super) metadata: Metadata,
 }
 
 /// Refuses a namespace that does not exist.

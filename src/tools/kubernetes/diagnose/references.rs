@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::examination::Examination;
-use super::objects::{Claim, Service};
-use super::read::Named;
 use super::trouble::{Severity, Trouble};
 use crate::backends::kubernetes::{AS_METADATA, Refused, Request};
 use crate::error::Result;
+use crate::tools::kubernetes::model::{Claim, Named, Service};
 
 /// Looks at the claims, ConfigMaps and Secrets that a pod needs.
 pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Result<()> {

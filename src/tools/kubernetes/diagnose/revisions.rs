@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::objects::Object;
 use super::read::all;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Refused;
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::Object;
 
 /// A ReplicaSet, as far as it says what changed.
-pub(super) type ReplicaSet = Object<Spec, Value>;
+pub(super) type ReplicaSet = Object<Spec>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -47,7 +46,7 @@ pub(super) async fn replica_sets(
     labels: &str,
 ) -> Result<Vec<ReplicaSet>, Refused> {
     let mut sets: Vec<ReplicaSet> = all(kubernetes, "apps", "replicasets", namespace, labels).await?;
-    sets.retain(|set| set.metadata.owner_references.iter().any(|owner| owner.uid == deployment));
+    sets.retain(|set| set.metadata.is_of(&[deployment]));
     sets.sort_by_key(|set| std::cmp::Reverse(revision(set)));
     Ok(sets)
 }

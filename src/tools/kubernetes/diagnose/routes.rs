@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::check_service::State;
-use super::objects::Service;
 use super::references::{items, leads_to_port};
+use crate::tools::kubernetes::model::Service;
 
 /// The paths of an Ingress that lead to a service.
 pub(super) fn of_ingress(ingress: &Value, service: &Service) -> Vec<(State, String)> {

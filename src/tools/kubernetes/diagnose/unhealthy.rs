@@ -9,9 +9,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::objects::{
-    Autoscaler, Claim, CronJob, EndpointSlice, Job, Metadata, Node, Pod, Service, StorageClass, Workload, has_all,
-};
 use super::read::{all, check_namespace_exists};
 use super::rules;
 use super::trouble::{Severity, Trouble};
@@ -22,6 +19,10 @@ use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::{
+    Autoscaler, Claim, CronJob, EndpointSlice, Job, Metadata, Node, Pod, Service, StorageClass, Workload,
+};
+use crate::tools::kubernetes::selector::has_all;
 
 /// Finds everything broken in a namespace, cluster or fleet, worst first.
 ///

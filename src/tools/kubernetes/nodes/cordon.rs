@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::state::{Node, Pod, Taint, node, node_path, pods_on};
+use super::state::{Pod, node, node_path, pods_on};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::Result;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
+use crate::tools::kubernetes::model::{Node, Taint};
 
 /// Makes a node unschedulable, or schedulable again.
 ///
@@ -54,7 +55,7 @@ impl Tool for CordonNode {
     type Output = Facts<Cordoned>;
 
     async fn call(self, cluster: &Kubernetes) -> Result<Facts<Cordoned>> {
-        let before = node(&self.name, cluster).await?;
+        let before: Node = node(&self.name, cluster).await?;
         let is_change = before.is_cordoned() == self.uncordon;
         let after = if is_change {
             set_cordoned(&self.name, !self.uncordon, self.dry_run, cluster).await?

@@ -15,6 +15,7 @@ use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{Listing, Permission, Policy, Tool};
+use crate::tools::kubernetes::model::{Node, Owner};
 
 /// Pods that are asked to leave at the same time.
 const AT_ONCE: usize = 10;
@@ -101,7 +102,7 @@ impl Tool for DrainNode {
 
     async fn call(self, cluster: &Kubernetes) -> Result<Listing<Drained>> {
         let started = Instant::now();
-        let node = node(&self.name, cluster).await?;
+        let node: Node = node(&self.name, cluster).await?;
         let pods = pods_on(&self.name, self.labels.as_deref(), cluster).await?;
         let mut drained: Vec<Drained> = pods.into_iter().map(|pod| self.planned(pod)).collect();
         if self.dry_run {
@@ -121,7 +122,7 @@ impl Tool for DrainNode {
         let new: Vec<_> = left
             .iter()
             .filter(|pod| !known.contains(pod.metadata.uid.as_str()) && fate(pod, true, true) == Fate::Leaves)
-            .map(Pod::full_name)
+            .map(|pod| pod.metadata.full_name())
             .collect();
         let listing = self.answer(drained, true, started);
         Ok(if new.is_empty() {
@@ -145,7 +146,7 @@ impl DrainNode {
             state,
             budget: None,
             reason,
-            owner: pod.controller().map(|owner| format!("{}/{}", owner.kind, owner.name)),
+            owner: pod.metadata.controller().map(Owner::title),
             is_leaving: false,
             source: pod,
         }

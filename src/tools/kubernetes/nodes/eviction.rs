@@ -9,9 +9,6 @@ use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request, Status, segment};
 use crate::error::{Error, Result};
 
-/// Marks pods that the kubelet itself made from a file.
-const MIRROR: &str = "kubernetes.io/config.mirror";
-
 /// The cause that the API server names where a budget forbids an eviction.
 const BUDGET: &str = "DisruptionBudget";
 
@@ -41,16 +38,16 @@ pub(super) enum Asked {
 
 /// What is to become of a pod.
 pub(super) fn fate(pod: &Pod, force: bool, delete_empty_dir_data: bool) -> Fate {
-    if pod.metadata.annotations.contains_key(MIRROR) {
+    if pod.metadata.annotations.mirror.is_some() {
         return Fate::Stays("the kubelet runs it from a file");
     }
-    if pod.controller().is_some_and(|owner| owner.kind == "DaemonSet") {
+    if pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet") {
         return Fate::Stays("its DaemonSet would put it there again");
     }
     if !pod.is_alive() || pod.metadata.deletion_timestamp.is_some() {
         return Fate::Leaves;
     }
-    if pod.controller().is_none() && !force {
+    if pod.metadata.controller().is_none() && !force {
         return Fate::Needs("force", "no controller would make it again");
     }
     if !delete_empty_dir_data && pod.spec.volumes.iter().any(|volume| volume.empty_dir.is_some()) {
@@ -136,7 +133,7 @@ mod tests {
     fn pods_that_would_come_back_at_once_stay_whatever_is_forced() {
         let daemon = pod(json!({"metadata": {"name": "a", "ownerReferences": owned_by("DaemonSet")}}));
         assert!(matches!(fate(&daemon, true, true), Fate::Stays(_)));
-        let mirror = pod(json!({"metadata": {"name": "a", "annotations": {MIRROR: "x"}}}));
+        let mirror = pod(json!({"metadata": {"name": "a", "annotations": {"kubernetes.io/config.mirror": "x"}}}));
         assert!(matches!(fate(&mirror, true, true), Fate::Stays(_)));
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::quantity::{bytes, percent, processors};
-use super::state::{Node, Pod, node, node_path, pods_on};
+use super::state::{Pod, node, node_path, pods_on};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 use crate::tools::ages;
+use crate::tools::kubernetes::model::{Image, Node as AnyNode, Object, Taint};
 
 /// What stands for a part that cannot be read.
 const UNKNOWN: &str = "unknown";
@@ -61,12 +62,10 @@ enum View {
     Full,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Lease {
-    metadata: super::state::Metadata,
-    spec: LeaseSpec,
-}
+/// A node with its images, which are shown.
+type Node = AnyNode<Vec<Image>>;
+
+type Lease = Object<LeaseSpec>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -180,7 +179,7 @@ fn row(node: &Node, pods: Option<&[Pod]>, beats: &BTreeMap<String, Timestamp>, n
     put("ready", node.ready().into());
     put("problems", json!(node.troubles()));
     put("schedulable", (!node.is_cordoned()).into());
-    put("taints", node.spec.taints.iter().map(super::state::Taint::text).collect());
+    put("taints", node.spec.taints.iter().map(Taint::text).collect());
     put("pods", format!("{count}/{:.0}", node.allocatable("pods")).into());
     put("cpu_requested", requested("cpu"));
     put("memory_requested", requested("memory"));
@@ -230,7 +229,7 @@ async fn details(node: &Node, pods: Option<&[Pod]>, cluster: &Kubernetes) -> (St
             own.sort_by(|one, other| other.requested("memory").total_cmp(&one.requested("memory")));
             let shown = own.iter().take(MOST_PODS).map(|pod| {
                 json!({
-                    "pod": pod.full_name(), "phase": pod.status.phase,
+                    "pod": pod.metadata.full_name(), "phase": pod.status.phase,
                     "cpu": processors(pod.requested("cpu")), "memory": bytes(pod.requested("memory"))
                 })
             });

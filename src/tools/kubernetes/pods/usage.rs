@@ -1,7 +1,7 @@
 //! What nodes, pods and containers use now.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::backends::kubernetes::{List, Refused, Request, segment};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
+use crate::tools::kubernetes::model::{Amounts, ContainerUsage, Demand, Metadata, Node, Pod, Usage};
 
 /// Shows top nodes, pods or containers by CPU and memory.
 ///
@@ -89,77 +90,6 @@ fn by_percent(resource: &str, one: &Row, other: &Row) -> Ordering {
     figure(other).cmp(&figure(one))
 }
 
-#[derive(Debug, Deserialize)]
-struct NodeUsage {
-    metadata: Metadata,
-    usage: Amounts,
-}
-
-#[derive(Debug, Deserialize)]
-struct PodUsage {
-    metadata: Metadata,
-    #[serde(default)]
-    containers: Vec<ContainerUsage>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ContainerUsage {
-    name: String,
-    usage: Amounts,
-}
-
-#[derive(Debug, Deserialize)]
-struct Node {
-    metadata: Metadata,
-    #[serde(default)]
-    status: NodeStatus,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct NodeStatus {
-    allocatable: Amounts,
-}
-
-#[derive(Debug, Deserialize)]
-struct Pod {
-    metadata: Metadata,
-    #[serde(default)]
-    spec: PodSpec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodSpec {
-    containers: Vec<Container>,
-    init_containers: Vec<Container>,
-    resources: Resources,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    name: String,
-    resources: Resources,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Resources {
-    requests: Amounts,
-    limits: Amounts,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    name: String,
-    namespace: String,
-}
-
-/// Quantities by resource.
-type Amounts = BTreeMap<String, String>;
-
 /// What is used of one resource, and what of it there is.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
@@ -210,19 +140,19 @@ impl Tool for GetResourceUsage {
 impl GetResourceUsage {
     async fn nodes(&self, cluster: &Kubernetes) -> Result<Vec<Row>> {
         let ask = |path: &str| Request::get(path).query_some("labelSelector", self.labels.as_deref());
-        let usages = async { self.measured::<NodeUsage>(ask("/apis/metrics.k8s.io/v1beta1/nodes"), cluster).await };
+        let usages = async { self.measured(ask("/apis/metrics.k8s.io/v1beta1/nodes"), cluster).await };
         let nodes = async { Ok(cluster.list::<Node>(ask("/api/v1/nodes")).await?) };
         let (usages, nodes) = tokio::try_join!(usages, nodes)?;
         let all: HashMap<String, Amounts> =
             nodes.into_iter().map(|node| (node.metadata.name, node.status.allocatable)).collect();
-        let row = |node: NodeUsage| {
+        let row = |node: Usage| {
             let mut row = Row::new();
             let own = all.get(&node.metadata.name);
             row.insert("name".into(), node.metadata.name.clone().into());
             for (resource, write) in RESOURCES {
-                let used = amount(&node.usage, resource).unwrap_or_default();
+                let used = quantity::of(&node.usage, resource).unwrap_or_default();
                 row.insert(resource.into(), write(used).into());
-                let whole = own.and_then(|own| amount(own, resource));
+                let whole = own.and_then(|own| quantity::of(own, resource));
                 row.insert(format!("{resource}_percent"), percent(used, whole));
             }
             row
@@ -238,14 +168,14 @@ impl GetResourceUsage {
         let ask = |root: &str| {
             Request::get(format!("{root}{within}/pods")).query_some("labelSelector", self.labels.as_deref())
         };
-        let usages = async { self.measured::<PodUsage>(ask("/apis/metrics.k8s.io/v1beta1"), cluster).await };
-        let pods = async { Ok(cluster.list::<Pod>(ask("/api/v1")).await?) };
+        let usages = async { self.measured(ask("/apis/metrics.k8s.io/v1beta1"), cluster).await };
+        let pods = async { Ok(cluster.list::<Pod<Demand>>(ask("/api/v1")).await?) };
         let (usages, pods) = tokio::try_join!(usages, pods)?;
-        let specs: HashMap<(String, String), PodSpec> =
+        let specs: HashMap<(String, String), Demand> =
             pods.into_iter().map(|pod| ((pod.metadata.namespace, pod.metadata.name), pod.spec)).collect();
         let mut rows = Vec::new();
         for usage in usages {
-            let PodUsage { metadata: Metadata { name, namespace }, containers } = usage;
+            let Usage { metadata: Metadata { name, namespace, .. }, containers, .. } = usage;
             let key = (namespace, name);
             let spec = specs.get(&key);
             let shares = |resource: &str| -> Vec<Share> {
@@ -265,8 +195,8 @@ impl GetResourceUsage {
                 for (resource, write, shares) in &by_resource {
                     let own = spec.map(|spec| &spec.resources);
                     let mut sum = sum(shares);
-                    sum.request = own.and_then(|own| amount(&own.requests, resource)).or(sum.request);
-                    sum.limit = own.and_then(|own| amount(&own.limits, resource)).or(sum.limit);
+                    sum.request = own.and_then(|own| quantity::of(&own.requests, resource)).or(sum.request);
+                    sum.limit = own.and_then(|own| quantity::of(&own.limits, resource)).or(sum.limit);
                     add(&mut row, resource, *write, sum);
                 }
                 rows.push(row);
@@ -285,8 +215,8 @@ impl GetResourceUsage {
     }
 
     /// What the metrics API says; where there is none, what to ask instead.
-    async fn measured<T: serde::de::DeserializeOwned>(&self, request: Request, cluster: &Kubernetes) -> Result<Vec<T>> {
-        match cluster.get::<List<T>>(request).await {
+    async fn measured(&self, request: Request, cluster: &Kubernetes) -> Result<Vec<Usage>> {
+        match cluster.get::<List<Usage>>(request).await {
             Ok(list) => Ok(list.items),
             Err(Refused::Status(status)) if matches!(status.code, 404 | 503) => Err(Error::NotFound(format!(
                 "kubernetes/{} has no metrics API that answers (metrics.k8s.io, which metrics-server serves). Where its \
@@ -336,18 +266,14 @@ fn expression(glob: &str) -> String {
     regex::escape(glob).replace("\\*", ".*").replace("\\?", ".")
 }
 
-fn amount(amounts: &Amounts, resource: &str) -> Option<f64> {
-    quantity::parse(amounts.get(resource)?)
-}
-
-fn share(container: &ContainerUsage, resource: &str, spec: Option<&PodSpec>) -> Share {
+fn share(container: &ContainerUsage, resource: &str, spec: Option<&Demand>) -> Share {
     let known = spec.and_then(|spec| {
         spec.containers.iter().chain(&spec.init_containers).find(|known| known.name == container.name)
     });
     Share {
-        used: amount(&container.usage, resource).unwrap_or_default(),
-        request: known.and_then(|known| amount(&known.resources.requests, resource)),
-        limit: known.and_then(|known| amount(&known.resources.limits, resource)),
+        used: quantity::of(&container.usage, resource).unwrap_or_default(),
+        request: known.and_then(|known| quantity::of(&known.resources.requests, resource)),
+        limit: known.and_then(|known| quantity::of(&known.resources.limits, resource)),
     }
 }
 

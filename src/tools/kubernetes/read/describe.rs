@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::family::{Member, Reach, dependents};
+use super::super::model::Owner;
 use super::super::status::{State, age};
 use super::events;
 use crate::backends::Kubernetes;
@@ -51,7 +52,7 @@ pub(super) async fn describe(member: &Member, cluster: &Kubernetes) -> Result<Va
     told.insert("created".into(), member.text("/metadata/creationTimestamp").into());
     told.insert("labels".into(), pairs(object.pointer("/metadata/labels")).into());
     told.insert("annotations".into(), pairs(object.pointer("/metadata/annotations")).into());
-    let owners: Vec<String> = member.owners().iter().map(|owner| format!("{}/{}", owner.kind, owner.name)).collect();
+    let owners: Vec<String> = member.owners().iter().map(Owner::title).collect();
     told.insert("owners".into(), owners.into());
     let finalizers = object.pointer("/metadata/finalizers").cloned();
     told.insert("finalizers".into(), finalizers.unwrap_or_default());

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::args::check_namespace;
 use super::super::family::{Member, Reach, dependents};
+use super::super::model::Event;
 use super::nearby;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
@@ -107,7 +108,7 @@ impl Tool for GetEvents {
         let start = self.start.when(cluster.context.now);
         let namespace = self.namespace.as_deref();
         let mut events = read(cluster, namespace, &fields).await?;
-        events.retain(|event| event.last() >= start && about.includes(event));
+        events.retain(|event| last(event) >= start && about.includes(event));
         if events.is_empty()
             && let About::Gone(kind, name) = &about
         {
@@ -250,75 +251,9 @@ async fn read(cluster: &Kubernetes, namespace: Option<&str>, fields: &[String]) 
     cluster.list(Request::get(kind.path(namespace)?).query_some("fieldSelector", fields)).await
 }
 
-/// An event of the core group.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Event {
-    metadata: Metadata,
-    #[serde(rename = "type")]
-    level: String,
-    reason: String,
-    message: String,
-    action: String,
-    count: Option<u64>,
-    first_timestamp: Option<Timestamp>,
-    last_timestamp: Option<Timestamp>,
-    event_time: Option<Timestamp>,
-    series: Option<Series>,
-    source: Source,
-    reporting_component: String,
-    involved_object: Involved,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    creation_timestamp: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Series {
-    count: Option<u64>,
-    last_observed_time: Option<Timestamp>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Source {
-    component: String,
-    host: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Involved {
-    kind: String,
-    namespace: String,
-    name: String,
-    field_path: String,
-}
-
-impl Event {
-    /// When it was seen last; each generation of the API has its own field for that.
-    fn last(&self) -> Timestamp {
-        let series = self.series.as_ref().and_then(|series| series.last_observed_time);
-        series.or(self.last_timestamp).or(self.event_time).or(self.metadata.creation_timestamp).unwrap_or_default()
-    }
-
-    fn first(&self) -> Timestamp {
-        self.first_timestamp.or(self.event_time).or(self.metadata.creation_timestamp).unwrap_or_default()
-    }
-
-    fn count(&self) -> u64 {
-        let series = self.series.as_ref().and_then(|series| series.count);
-        series.or(self.count).unwrap_or(1).max(1)
-    }
-
-    fn source(&self) -> &str {
-        if self.source.component.is_empty() { &self.reporting_component } else { &self.source.component }
-    }
+/// When an event was seen last; long ago where that is not known.
+fn last(event: &Event) -> Timestamp {
+    event.last().unwrap_or_default()
 }
 
 /// Repeats of one reason, with the newest message.
@@ -332,7 +267,7 @@ struct Folded {
 
 impl Folded {
     fn new(event: Event) -> Self {
-        Self { first: event.first(), last: event.last(), count: event.count(), event }
+        Self { first: event.first().unwrap_or_default(), last: last(&event), count: event.count(), event }
     }
 
     fn row(self, has_namespace: bool, view: View, now: Timestamp) -> Row {

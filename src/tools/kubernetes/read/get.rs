@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::args::{check_namespace, check_verb};
 use super::super::family::Member;
+use super::super::model::Owner;
 use super::super::path::ObjectPath;
 use super::describe::describe;
 use super::nearby;
@@ -200,8 +201,7 @@ impl GetResource {
                     };
                     row.insert(column.name.to_lowercase().replace(['-', ' '], "_"), cell);
                 }
-                let owners: Vec<String> =
-                    member.owners().iter().map(|owner| format!("{}/{}", owner.kind, owner.name)).collect();
+                let owners: Vec<String> = member.owners().iter().map(Owner::title).collect();
                 row.insert("owner".into(), owners.join(", ").into());
                 rows.push(row);
             }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use super::super::family::{Member, selector};
+use super::super::family::Member;
+use super::super::selector::{self, Labels, Selector};
 use super::super::status::State;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
@@ -117,18 +118,18 @@ pub(super) async fn links(
 
 /// What selects or names objects of the family.
 fn linked(root: &Member, family: &[&Member], others: &[Member]) -> Vec<Link> {
-    let labels: Vec<&Value> = family
+    let labels: Vec<Labels> = family
         .iter()
         .filter_map(|member| {
-            if member.is("", "pods") {
-                member.object.pointer("/metadata/labels")
-            } else {
-                member.object.pointer("/spec/template/metadata/labels")
-            }
+            let labels = if member.is("", "pods") { "/metadata/labels" } else { "/spec/template/metadata/labels" };
+            Labels::deserialize(member.object.pointer(labels)?).ok()
         })
         .collect();
     let is_own = |other: &Member| family.iter().any(|member| member.uid() == other.uid());
-    let selects = |selector: Option<&Value>| labels.iter().any(|labels| selector.is_some_and(|one| fits(one, labels)));
+    let selects = |selector: Option<&Value>| {
+        let selector = selector.and_then(Selector::of);
+        selector.is_some_and(|selector| labels.iter().any(|labels| selector.selects(labels)))
+    };
     let mut services: Vec<&str> = family.iter().filter(|one| one.is("", "services")).map(|one| one.name()).collect();
     let mut found = Vec::new();
     for other in others.iter().filter(|other| !is_own(other)) {
@@ -272,7 +273,7 @@ async fn users(cluster: &Kubernetes, root: &Member, pods: &Kind, notes: &mut Vec
         ("networking.k8s.io", "networkpolicies") => root.object.pointer("/spec/podSelector"),
         _ => None,
     };
-    if let Some(selector) = selects.and_then(selector) {
+    if let Some(selector) = selects.and_then(selector::query) {
         let found = list(cluster, pods, namespace, &[("labelSelector", selector.clone())], notes).await;
         if found.is_empty() {
             notes.push(format!("{} selects no pod: none has the labels {selector}.", root.title()));
@@ -290,29 +291,6 @@ async fn users(cluster: &Kubernetes, root: &Member, pods: &Kind, notes: &mut Vec
         let how = all.get(plural)?.get(root.name())?;
         Some(Link::new(pod, format!("uses it: it {how}")))
     }))
-}
-
-/// Whether labels fit a selector.
-fn fits(selector: &Value, labels: &Value) -> bool {
-    let Some(selector) = selector.as_object() else { return false };
-    let is_plain = !selector.contains_key("matchLabels") && !selector.contains_key("matchExpressions");
-    let pairs = if is_plain { Some(selector) } else { selector.get("matchLabels").and_then(Value::as_object) };
-    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
-    pairs.into_iter().flatten().all(|(name, value)| labels.get(name) == Some(value))
-        && expressions.into_iter().flatten().all(|expression| {
-            let label = expression["key"].as_str().and_then(|key| labels.get(key));
-            let is_among = || {
-                let values = expression["values"].as_array();
-                label.is_some_and(|label| values.is_some_and(|values| values.contains(label)))
-            };
-            match expression["operator"].as_str() {
-                Some("In") => is_among(),
-                Some("NotIn") => !is_among(),
-                Some("Exists") => label.is_some(),
-                Some("DoesNotExist") => label.is_none(),
-                _ => false,
-            }
-        })
 }
 
 fn some(links: impl Iterator<Item = Link>) -> Vec<Link> {
@@ -355,29 +333,4 @@ async fn read(
     }
     let items: Vec<Value> = cluster.list(request).await?;
     Ok(items.into_iter().map(|item| Member::new(kind, item)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn selectors_fit_labels_as_the_cluster_takes_them() {
-        let labels = json!({"app": "web", "tier": "a"});
-        for (selector, wanted) in [
-            (json!({"app": "web"}), true),
-            (json!({"app": "other"}), false),
-            (json!({}), true),
-            (
-                json!({"matchLabels": {"app": "web"}, "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["a"]}, {"key": "x", "operator": "DoesNotExist"}]}),
-                true,
-            ),
-            (json!({"matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["a"]}]}), false),
-        ] {
-            assert_eq!(fits(&selector, &labels), wanted, "{selector}");
-        }
-    }
 }

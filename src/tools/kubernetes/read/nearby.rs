@@ -1,7 +1,6 @@
 //! What exists near a name that does not.
 
-use serde::Deserialize;
-
+use super::super::model::{Metadata, Named};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request};
 
@@ -10,19 +9,6 @@ const MOST_COMPARED: &str = "500";
 
 /// Names that are told.
 const MOST_TOLD: usize = 5;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    metadata: Name,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Name {
-    name: String,
-    namespace: String,
-}
 
 /// A sentence or two about an object that does not exist: what has a name like it, and where one of its name is.
 pub(super) async fn missing(cluster: &Kubernetes, kind: &Kind, namespace: Option<&str>, name: &str) -> String {
@@ -54,7 +40,7 @@ async fn names(
     kind: &Kind,
     namespace: Option<&str>,
     fields: Option<String>,
-) -> Result<Vec<Name>, Refused> {
+) -> Result<Vec<Metadata>, Refused> {
     let request = Request::get(kind.path(namespace)?)
         .accept(AS_METADATA_LIST)
         .query("limit", MOST_COMPARED)

@@ -133,7 +133,7 @@ impl Drawing<'_> {
     fn draw(&mut self, root: &Member, above: &[Ancestor], below: &[Dependent]) {
         let mut owner = None;
         for (level, ancestor) in above.iter().rev().enumerate() {
-            let title = format!("{}/{}", ancestor.owner.kind, ancestor.owner.name);
+            let title = ancestor.owner.title();
             let node = match &ancestor.found {
                 Ok(member) => self.node(member, owner.take()),
                 Err(why) => Node { object: title.clone(), owner: owner.take(), state: why.clone(), ..Node::default() },

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::change::diff;
-use super::super::state::condition;
+use super::super::model::condition;
 use super::super::state::pods::trouble;
 use super::super::state::rollout::{self, Stage};
 use super::revisions::{self, Revision, choose};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::change::server_side::strict;
+use super::super::selector::{Labels, Selector};
 use super::super::state::until::Until;
 use super::super::state::watch::Wish;
 use super::workload::{drift, object};
@@ -208,7 +209,6 @@ impl ScaleResource {
 
 /// Whether a selector of plain labels takes these.
 fn selects(selector: &Value, labels: &Value) -> bool {
-    let wanted = selector["matchLabels"].as_object();
-    selector["matchExpressions"].is_null()
-        && wanted.is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(name, value)| labels[name] == *value))
+    let (Some(selector), Ok(labels)) = (Selector::of(selector), Labels::deserialize(labels)) else { return false };
+    selector.match_expressions.is_empty() && !selector.match_labels.is_empty() && selector.selects(&labels)
 }

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::super::change::server_side::strict;
+use super::super::selector;
 use super::super::state::until::Until;
 use super::super::state::watch::{Waited, Wish};
 use crate::backends::Kubernetes;
@@ -56,7 +57,7 @@ impl Workload {
 
     /// Its pods, as a label selector.
     pub(super) fn selector(&self) -> String {
-        selector(&self.object["spec"]["selector"])
+        selector::query(&self.object["spec"]["selector"]).unwrap_or_default()
     }
 
     /// Changes it, and returns it as it is then, and what the API server warns of.
@@ -111,24 +112,6 @@ async fn missing(cluster: &Kubernetes, kind: &Kind, namespace: &str, name: &str)
     Error::NotFound(format!("no {} `{}` in `{namespace}`; {there}", kind.kind, name.escape_debug()))
 }
 
-/// A `LabelSelector` as the text that lists take.
-fn selector(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut parts: Vec<String> =
-        labels.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect();
-    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let values: Vec<_> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        parts.push(match expression["operator"].as_str() {
-            Some("In") => format!("{key} in ({})", values.join(",")),
-            Some("NotIn") => format!("{key} notin ({})", values.join(",")),
-            Some("DoesNotExist") => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    parts.join(",")
-}
-
 /// Who puts an object back to what they have, where its marks say so.
 pub(super) fn keeper(object: &Value) -> Option<&'static str> {
     let empty = Map::new();
@@ -157,18 +140,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn selectors_are_written_as_lists_take_them() {
-        let given = json!({
-            "matchLabels": {"app": "web"},
-            "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["a", "b"]}, {"key": "old", "operator": "DoesNotExist"},
-                {"key": "new", "operator": "Exists"}, {"key": "zone", "operator": "NotIn", "values": ["x"]}
-            ]
-        });
-        assert_eq!(selector(&given), "app=web,tier in (a,b),!old,new,zone notin (x)");
-    }
 
     #[test]
     fn the_keeper_of_an_object_is_known_by_its_marks() {

@@ -1,6 +1,5 @@
 //! What state an object is in, judged as people do: ready, still on its way, or failed for good.
 
-pub(super) mod condition;
 pub(super) mod pods;
 pub(super) mod rollout;
 pub(super) mod until;
@@ -8,7 +7,7 @@ pub(super) mod watch;
 
 use serde_json::Value;
 
-use condition::Condition;
+use super::model::condition::{self, Condition};
 
 /// What is to be said of a wish for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

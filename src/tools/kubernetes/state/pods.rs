@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Verdict;
-use super::condition::{self, Condition};
+use crate::tools::kubernetes::model::condition::{self, Condition};
 
 pub(super) fn ready(pod: &Value, phase: &str, conditions: &[Condition]) -> Verdict {
     if condition::find(conditions, "Ready").is_some_and(|ready| ready.is("True")) {

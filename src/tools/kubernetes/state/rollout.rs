@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Verdict;
-use super::condition::{self, Condition};
+use crate::tools::kubernetes::model::{Workload, condition};
 
 /// How far a rollout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,60 +54,6 @@ impl Rollout {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Workload {
-    metadata: Metadata,
-    spec: Spec,
-    status: Status,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    generation: i64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    replicas: Option<i64>,
-    paused: bool,
-    update_strategy: Strategy,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Strategy {
-    #[serde(rename = "type")]
-    kind: String,
-    rolling_update: Option<Rolling>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Rolling {
-    partition: Option<i64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Status {
-    observed_generation: i64,
-    replicas: i64,
-    updated_replicas: i64,
-    ready_replicas: i64,
-    available_replicas: i64,
-    desired_number_scheduled: i64,
-    current_number_scheduled: i64,
-    updated_number_scheduled: i64,
-    number_ready: i64,
-    number_available: i64,
-    current_revision: String,
-    update_revision: String,
-    conditions: Vec<Condition>,
-}
-
 /// Judges a Deployment, `StatefulSet` or `DaemonSet`; none for other kinds.
 pub(in crate::tools::kubernetes) fn judge(kind: &str, object: &Value) -> Option<Rollout> {
     let rules = match kind {
@@ -130,7 +76,7 @@ fn counts(kind: &str, workload: &Workload) -> Counts {
     let status = &workload.status;
     if kind == "DaemonSet" {
         return Counts {
-            wanted: status.desired_number_scheduled,
+            wanted: status.wanted_nodes(),
             updated: status.updated_number_scheduled,
             ready: status.number_ready,
             available: status.number_available,

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::super::model::condition;
 use super::super::path::ObjectPath;
-use super::condition;
 use super::{Verdict, complete, ready, rollout};
 use crate::error::{Error, Result};
 

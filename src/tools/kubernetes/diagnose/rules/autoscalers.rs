@@ -1,7 +1,7 @@
 //! Horizontal autoscalers.
 
-use super::super::objects::{Autoscaler, condition};
 use super::super::trouble::{Severity, Trouble, shortened};
+use crate::tools::kubernetes::model::{Autoscaler, condition};
 
 /// What is wrong with an autoscaler.
 pub(in super::super) fn autoscaler(autoscaler: &Autoscaler) -> Option<Trouble> {
@@ -10,7 +10,7 @@ pub(in super::super) fn autoscaler(autoscaler: &Autoscaler) -> Option<Trouble> {
         ("AbleToScale", "see whether its scaleTargetRef exists"),
         ("ScalingActive", "see whether its metrics are served, and its containers have requests"),
     ] {
-        let failed = condition(conditions, kind).filter(|found| found.status == "False");
+        let failed = condition::find(conditions, kind).filter(|found| found.status == "False");
         // Who scales to zero has switched it off.
         if let Some(failed) = failed.filter(|found| found.reason != "ScalingDisabled") {
             return Some(Trouble {
@@ -23,7 +23,7 @@ pub(in super::super) fn autoscaler(autoscaler: &Autoscaler) -> Option<Trouble> {
             });
         }
     }
-    let limited = condition(conditions, "ScalingLimited")
+    let limited = condition::find(conditions, "ScalingLimited")
         .filter(|found| found.status == "True" && found.reason == "TooManyReplicas")?;
     let most = autoscaler.spec.max_replicas;
     (autoscaler.status.current_replicas >= most).then(|| Trouble {

@@ -1,7 +1,7 @@
 //! Claims of storage.
 
-use super::super::objects::{Claim, StorageClass};
 use super::super::trouble::{Severity, Trouble};
+use crate::tools::kubernetes::model::{Claim, StorageClass};
 
 /// What is wrong with a claim. `classes` are all storage classes, where they may be read.
 ///

@@ -1,13 +1,13 @@
 //! Jobs and CronJobs.
 
-use super::super::objects::{CronJob, Job, condition};
 use super::super::trouble::{Severity, Trouble, shortened};
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::{CronJob, Job, condition};
 
 /// What is wrong with a Job.
 pub(in super::super) fn job(job: &Job) -> Option<Trouble> {
     let status = &job.status;
-    if let Some(failed) = condition(&status.conditions, "Failed").filter(|found| found.status == "True") {
+    if let Some(failed) = condition::find(&status.conditions, "Failed").filter(|found| found.status == "True") {
         return Some(Trouble {
             severity: Severity::Critical,
             problem: "JobFailed".into(),
@@ -17,7 +17,7 @@ pub(in super::super) fn job(job: &Job) -> Option<Trouble> {
             next: "read the log of its last pod with `kubernetes_get_pod_logs`".into(),
         });
     }
-    let is_done = condition(&status.conditions, "Complete").is_some_and(|found| found.status == "True");
+    let is_done = condition::find(&status.conditions, "Complete").is_some_and(|found| found.status == "True");
     (!is_done && !job.spec.suspend && status.failed > 0 && status.succeeded == 0).then(|| Trouble {
         severity: Severity::Warning,
         problem: "JobRetrying".into(),

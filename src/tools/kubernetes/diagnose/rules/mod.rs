@@ -13,5 +13,5 @@ pub(super) use claims::claim;
 pub(super) use jobs::{cron_job, job};
 pub(super) use nodes::node;
 pub(super) use pods::{pod, unready_since};
-pub(super) use services::{selector, service};
+pub(super) use services::service;
 pub(super) use workloads::{daemon_set, deployment, stateful_set};

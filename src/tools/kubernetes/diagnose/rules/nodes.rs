@@ -1,13 +1,13 @@
 //! Nodes.
 
-use super::super::objects::{Node, condition};
 use super::super::trouble::{Severity, Trouble, shortened};
+use crate::tools::kubernetes::model::{Node, condition};
 
 /// What is wrong with a node.
 pub(in super::super) fn node(node: &Node) -> Vec<Trouble> {
     let mut found = Vec::new();
     let conditions = &node.status.conditions;
-    match condition(conditions, "Ready") {
+    match condition::find(conditions, "Ready") {
         Some(ready) if ready.status == "True" => {}
         Some(ready) => found.push(Trouble {
             severity: Severity::Critical,

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::objects::{ContainerStatus, Pod, Terminated, Waiting, condition};
 use super::super::trouble::{Severity, Trouble, shortened};
 use crate::tools::ages::at;
+use crate::tools::kubernetes::model::{ContainerStatus, Pod, Terminated, Waiting, condition};
 
 /// How long a restart is news.
 const RECENTLY: SignedDuration = SignedDuration::from_hours(1);
@@ -50,7 +50,7 @@ pub(in super::super) fn pod(pod: &Pod, now: Timestamp) -> Vec<Trouble> {
 
 /// Since when a pod is not ready.
 pub(in super::super) fn unready_since(pod: &Pod) -> Option<Timestamp> {
-    let ready = condition(&pod.status.conditions, "Ready").filter(|ready| ready.status != "True");
+    let ready = condition::find(&pod.status.conditions, "Ready").filter(|ready| ready.status != "True");
     ready.and_then(|ready| ready.last_transition_time).or(pod.status.start_time).or(pod.metadata.creation_timestamp)
 }
 
@@ -109,7 +109,7 @@ fn failed(pod: &Pod) -> Trouble {
 }
 
 fn unscheduled(pod: &Pod) -> Option<Trouble> {
-    let scheduled = condition(&pod.status.conditions, "PodScheduled").filter(|found| found.status == "False")?;
+    let scheduled = condition::find(&pod.status.conditions, "PodScheduled").filter(|found| found.status == "False")?;
     let message = scheduled.message.as_str();
     if scheduled.reason == "SchedulingGated" {
         return Some(Trouble {
@@ -264,7 +264,7 @@ fn loop_began(pod: &Pod, container: &ContainerStatus, last: &Terminated, now: Ti
 }
 
 fn unready(pod: &Pod) -> Option<Trouble> {
-    let ready = condition(&pod.status.conditions, "Ready").filter(|ready| ready.status != "True")?;
+    let ready = condition::find(&pod.status.conditions, "Ready").filter(|ready| ready.status != "True")?;
     if pod.status.phase != "Running" {
         return None;
     }
@@ -275,7 +275,7 @@ fn unready(pod: &Pod) -> Option<Trouble> {
             format!("container {} runs, but its readiness probe fails", container.name),
             "see its events for the answer to the probe, and its log",
         )
-    } else if condition(&pod.status.conditions, "ContainersReady").is_some_and(|found| found.status == "True") {
+    } else if condition::find(&pod.status.conditions, "ContainersReady").is_some_and(|found| found.status == "True") {
         (
             format!("its containers are ready, it is not: {}", shortened(&ready.message, 160)),
             "see who sets the conditions of its `spec.readinessGates`",

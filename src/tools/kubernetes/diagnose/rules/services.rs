@@ -1,7 +1,8 @@
 //! Services.
 
-use super::super::objects::{EndpointSlice, Pod, Service};
 use super::super::trouble::{Severity, Trouble};
+use crate::tools::kubernetes::model::{EndpointSlice, Pod, Service};
+use crate::tools::kubernetes::selector;
 
 /// What is wrong with a service that selects pods. `pods` are those it selects, where they may be read.
 pub(in super::super) fn service(
@@ -17,7 +18,7 @@ pub(in super::super) fn service(
     if slices.iter().all(|slice| slice.ready() == 0) {
         let (what, next) = match pods {
             Some([]) => (
-                format!("its selector {} selects no pod", selector(service)),
+                format!("its selector {} selects no pod", selector::equal_to(&service.spec.selector)),
                 "make the selector equal to labels of the pods",
             ),
             Some(pods) => (format!("none of the {} pods it selects is ready", pods.len()), "diagnose these pods"),
@@ -43,10 +44,4 @@ pub(in super::super) fn service(
         evidence: format!("spec.ports[{}].targetPort: {}", lost.port, lost.target()),
         next: "send to a port of the containers".into(),
     })
-}
-
-/// The selector of a service, as people write it.
-pub(in super::super) fn selector(service: &Service) -> String {
-    let labels = service.spec.selector.iter().map(|(name, value)| format!("{name}={value}"));
-    labels.collect::<Vec<_>>().join(",")
 }

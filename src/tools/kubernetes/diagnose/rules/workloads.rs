@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::super::objects::{Workload, condition};
 use super::super::trouble::{Severity, Trouble, shortened};
+use crate::tools::kubernetes::model::{Workload, condition};
 
 const SEE_PODS: &str = "diagnose it: its pods say why";
 
@@ -16,8 +16,9 @@ pub(in super::super) fn deployment(deployment: &Workload, unready_since: Option<
     }
     let available = status.available_replicas;
     let severity = if available == 0 { Severity::Critical } else { Severity::Warning };
-    let progressing = condition(&status.conditions, "Progressing");
-    if let Some(failure) = condition(&status.conditions, "ReplicaFailure").filter(|found| found.status == "True") {
+    let progressing = condition::find(&status.conditions, "Progressing");
+    if let Some(failure) = condition::find(&status.conditions, "ReplicaFailure").filter(|found| found.status == "True")
+    {
         return Some(Trouble {
             severity,
             problem: "ReplicaFailure".into(),
@@ -41,7 +42,7 @@ pub(in super::super) fn deployment(deployment: &Workload, unready_since: Option<
     if available >= wanted || (is_rolling && !deployment.spec.paused) {
         return None;
     }
-    let broken = condition(&status.conditions, "Available").filter(|found| found.status == "False");
+    let broken = condition::find(&status.conditions, "Available").filter(|found| found.status == "False");
     Some(short(
         severity,
         "status.availableReplicas",
@@ -65,7 +66,7 @@ pub(in super::super) fn stateful_set(set: &Workload, unready_since: Option<Times
 /// What is wrong with a DaemonSet, by the nodes that should have its pod.
 pub(in super::super) fn daemon_set(set: &Workload, unready_since: Option<Timestamp>) -> Option<Trouble> {
     let status = &set.status;
-    let wanted = status.desired_number_scheduled;
+    let wanted = status.wanted_nodes();
     if status.observed_generation < set.metadata.generation {
         return None;
     }
@@ -88,7 +89,7 @@ pub(in super::super) fn daemon_set(set: &Workload, unready_since: Option<Timesta
     })
 }
 
-fn short(severity: Severity, field: &str, ready: u32, wanted: u32, since: Option<Timestamp>) -> Trouble {
+fn short(severity: Severity, field: &str, ready: i64, wanted: i64, since: Option<Timestamp>) -> Trouble {
     Trouble {
         severity,
         problem: if ready == 0 { "Unavailable" } else { "Degraded" }.into(),

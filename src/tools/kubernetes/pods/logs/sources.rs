@@ -1,8 +1,5 @@
 //! Which containers are meant.
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,6 +7,8 @@ use super::GetPodLogs;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request, segment};
 use crate::error::{Error, Result};
+use crate::tools::kubernetes::model::{self, Named};
+use crate::tools::kubernetes::selector;
 
 /// Names that are told where something is not found.
 const MOST_NAMES: usize = 8;
@@ -28,28 +27,7 @@ pub(super) struct Chosen {
     pub(super) notes: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Pod {
-    metadata: Metadata,
-    spec: Spec,
-    status: Status,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    creation_timestamp: Option<Timestamp>,
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Owner {
-    kind: String,
-    name: String,
-}
+type Pod = model::Pod<Spec>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -63,12 +41,6 @@ struct Spec {
 #[serde(default)]
 struct Container {
     name: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Status {
-    phase: String,
 }
 
 impl Source {
@@ -203,7 +175,7 @@ async fn of_workload(workload: &str, namespace: &str, cluster: &Kubernetes) -> R
     if kind.is("batch", "cronjobs") {
         return of_cron_job(name, namespace, cluster).await;
     }
-    let Some(selector) = selector(&object["spec"]["selector"]) else {
+    let Some(selector) = selector::query(&object["spec"]["selector"]) else {
         return Err(Error::BadArguments(format!(
             "workload: a {} selects no pods; give a deployment, statefulset, daemonset, job, cronjob or service",
             kind.kind
@@ -213,44 +185,15 @@ async fn of_workload(workload: &str, namespace: &str, cluster: &Kubernetes) -> R
 }
 
 async fn of_cron_job(name: &str, namespace: &str, cluster: &Kubernetes) -> Result<Vec<Pod>> {
-    #[derive(Deserialize)]
-    struct Job {
-        metadata: Metadata,
-    }
     let path = format!("/apis/batch/v1/namespaces/{}/jobs", segment("namespace", namespace)?);
-    let jobs: Vec<Job> = cluster.list(Request::get(path)).await?;
+    let jobs: Vec<Named> = cluster.list(Request::get(path)).await?;
     let is_own =
-        |job: &Job| job.metadata.owner_references.iter().any(|owner| owner.kind == "CronJob" && owner.name == name);
+        |job: &Named| job.metadata.owner_references.iter().any(|owner| owner.kind == "CronJob" && owner.name == name);
     let own: Vec<_> = jobs.into_iter().filter(is_own).map(|job| job.metadata.name).collect();
     if own.is_empty() {
         return Ok(Vec::new());
     }
     selected(&format!("batch.kubernetes.io/job-name in ({})", own.join(",")), namespace, cluster).await
-}
-
-/// A label selector as text, of an object's `matchLabels` and `matchExpressions`, or of its plain labels.
-fn selector(selector: &Value) -> Option<String> {
-    let map = selector.as_object().filter(|map| !map.is_empty())?;
-    let is_plain = map.values().all(Value::is_string);
-    let labels: BTreeMap<&String, &Value> = if is_plain {
-        map.iter().collect()
-    } else {
-        selector["matchLabels"].as_object().into_iter().flatten().collect()
-    };
-    let mut parts: Vec<String> =
-        labels.iter().filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?))).collect();
-    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let key = expression["key"].as_str()?;
-        let values: Vec<_> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        parts.push(match expression["operator"].as_str()? {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "Exists" => key.to_owned(),
-            "DoesNotExist" => format!("!{key}"),
-            _ => return None,
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(","))
 }
 
 /// The pods whose names are most like this one, as the end of a sentence.
@@ -281,10 +224,6 @@ fn told(names: &[String]) -> String {
 }
 
 async fn names(kind: &Kind, namespace: &str, cluster: &Kubernetes) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Named {
-        metadata: Metadata,
-    }
     let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", "500");
     let list: List<Named> = cluster.get(request).await?;
     Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
@@ -292,20 +231,7 @@ async fn names(kind: &Kind, namespace: &str, cluster: &Kubernetes) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn selectors_of_workloads_and_services_are_written_as_one_text() {
-        let own = json!({"matchLabels": {"app": "web"}, "matchExpressions": [
-            {"key": "tier", "operator": "NotIn", "values": ["cache", "db"]}, {"key": "canary", "operator": "DoesNotExist"}
-        ]});
-        assert_eq!(selector(&own).unwrap(), "app=web,tier notin (cache,db),!canary");
-        assert_eq!(selector(&json!({"app": "web"})).unwrap(), "app=web");
-        assert_eq!(selector(&json!({})), None);
-        assert_eq!(selector(&Value::Null), None);
-    }
 
     #[test]
     fn labels_are_as_short_as_they_can_be() {
