@@ -14,6 +14,7 @@ pub(super) mod prompts;
 mod args;
 mod family;
 mod model;
+mod nearby;
 mod path;
 mod quantity;
 mod selector;

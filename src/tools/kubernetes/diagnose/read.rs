@@ -3,12 +3,10 @@
 use serde::de::DeserializeOwned;
 
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
+use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
 use crate::tools::kubernetes::model::Named;
-
-/// Names told where one is not found.
-const MOST_NAMED: usize = 8;
+use crate::tools::kubernetes::nearby;
 
 /// All objects of a built-in kind, in one namespace or in all, with the labels of a selector. None where the cluster does
 /// not serve the kind.
@@ -62,19 +60,11 @@ pub(super) async fn object<T: DeserializeOwned>(
     }
 }
 
-/// What there is instead of a name, the most alike first.
+/// What there is instead of a name, as the end of a sentence.
 async fn near(kubernetes: &Kubernetes, kind: &Kind, namespace: Option<&str>, name: &str) -> String {
-    let Ok(path) = kind.path(namespace) else { return String::new() };
-    let request = Request::get(path).accept(AS_METADATA_LIST);
-    let Ok(found) = kubernetes.list_with_secrets::<Named>(request).await else { return String::new() };
-    let mut names: Vec<_> = found.into_iter().map(|found| found.metadata.name).collect();
-    if names.is_empty() {
-        return format!("; there are no {} at all", kind.plural);
+    match nearby::there(kubernetes, kind, namespace, name).await {
+        None => String::new(),
+        Some(there) if there.is_empty() => format!("; there are no {} at all", kind.plural),
+        Some(there) => format!("; there are {}", there.quoted()),
     }
-    let alike = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
-    names.sort_by(|one, other| alike(other).cmp(&alike(one)).then_with(|| one.cmp(other)));
-    let more = if names.len() > MOST_NAMED { ", …" } else { "" };
-    names.truncate(MOST_NAMED);
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("; there are {}{more}", names.join(", "))
 }

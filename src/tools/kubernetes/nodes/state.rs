@@ -5,13 +5,11 @@ use serde::de::DeserializeOwned;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::{Error, Result};
-use crate::tools::kubernetes::model::{self, Demand, Named, Node};
+use crate::tools::kubernetes::model::{self, Demand, Node};
+use crate::tools::kubernetes::nearby;
 
 /// A pod with what it takes of its node.
 pub(super) type Pod = model::Pod<Demand>;
-
-/// Nodes named where one is not known.
-const MOST_NAMED: usize = 10;
 
 /// The path of a node. Nothing but the name of one passes: through longer ones, the API server would reach other ports.
 pub(super) fn node_path(name: &str) -> Result<String> {
@@ -44,20 +42,18 @@ pub(super) async fn pods_on(name: &str, labels: Option<&str>, cluster: &Kubernet
 
 /// Says which nodes there are instead.
 pub(super) async fn unknown(name: &str, cluster: &Kubernetes) -> Error {
-    let place = format!("kubernetes/{} has no node `{name}`", cluster.name());
-    let nodes = cluster.list::<Named>(Request::get("/api/v1/nodes")).await.unwrap_or_default();
-    let mut names: Vec<String> = nodes.into_iter().map(|node| node.metadata.name).collect();
-    let first = name.split(['-', '.']).next().unwrap_or_default();
-    names.sort_by_key(|known| !known.starts_with(first));
-    let more = names.len().saturating_sub(MOST_NAMED);
-    names.truncate(MOST_NAMED);
-    Error::NotFound(match (names.as_slice(), more) {
-        ([], _) => format!("{place}; `kubernetes_get_node_status` lists them"),
-        (names, 0) => format!("{place}; there are {}", names.join(", ")),
-        (names, more) => {
-            format!("{place}; there are {} and {more} more, which `kubernetes_get_node_status` lists", names.join(", "))
+    let there = match cluster.kind("nodes").await {
+        Ok(kind) => nearby::there(cluster, &kind, None, name).await,
+        Err(_) => None,
+    };
+    let instead = match there.filter(|there| !there.is_empty()) {
+        None => "`kubernetes_get_node_status` lists them".to_owned(),
+        Some(there) if there.has_more() => {
+            format!("there are {}, which `kubernetes_get_node_status` lists", there.told())
         }
-    })
+        Some(there) => format!("there are {}", there.told()),
+    };
+    Error::NotFound(format!("kubernetes/{} has no node `{name}`; {instead}", cluster.name()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::args::check_namespace;
 use super::super::family::{Member, Reach, dependents};
 use super::super::model::Event;
-use super::nearby;
+use super::super::nearby;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};

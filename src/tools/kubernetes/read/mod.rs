@@ -5,7 +5,6 @@ mod events;
 mod get;
 mod links;
 mod list;
-mod nearby;
 mod search;
 mod tree;
 

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::args::{check_namespace, check_verb};
 use super::super::family::{Ancestor, Dependent, Member, Reach, ancestors, dependents};
+use super::super::nearby;
 use super::super::status::{State, age};
 use super::links::{Link, links};
-use super::nearby;
 use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Limit, MaxTokens};

@@ -6,15 +6,12 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::super::change::server_side::strict;
-use super::super::selector;
 use super::super::state::until::Until;
 use super::super::state::watch::{Waited, Wish};
+use super::super::{nearby, selector};
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request};
+use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
-
-/// Names that are near one that is not there.
-const MOST_NEAR: usize = 8;
 
 /// A workload, with its secrets replaced.
 #[derive(Clone, Debug)]
@@ -95,19 +92,9 @@ pub(super) async fn object(cluster: &Kubernetes, kind: &Kind, namespace: &str, n
 }
 
 async fn missing(cluster: &Kubernetes, kind: &Kind, namespace: &str, name: &str) -> Error {
-    let list = async {
-        let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", "500");
-        cluster.get::<List>(request).await.map_err(Error::from)
-    };
-    let list: Vec<Value> = list.await.map(|list: List| list.items).unwrap_or_default();
-    let mut names: Vec<&str> = list.iter().filter_map(|object| object["metadata"]["name"].as_str()).collect();
-    let start: String = name.chars().take(3).collect();
-    names.sort_by_key(|known| (!known.contains(name) && !name.contains(known), !known.starts_with(&start), *known));
-    names.truncate(MOST_NEAR);
-    let there = if names.is_empty() {
-        format!("there are none in `{namespace}`, or they may not be listed")
-    } else {
-        format!("there is {}", names.join(", "))
+    let there = match nearby::there(cluster, kind, Some(namespace), name).await.filter(|there| !there.is_empty()) {
+        None => format!("there are none in `{namespace}`, or they may not be listed"),
+        Some(there) => format!("there is {}", there.told()),
     };
     Error::NotFound(format!("no {} `{}` in `{namespace}`; {there}", kind.kind, name.escape_debug()))
 }

@@ -5,13 +5,10 @@ use serde_json::Value;
 
 use super::GetPodLogs;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Refused, Request, segment};
+use crate::backends::kubernetes::{Refused, Request, segment};
 use crate::error::{Error, Result};
 use crate::tools::kubernetes::model::{self, Named};
-use crate::tools::kubernetes::selector;
-
-/// Names that are told where something is not found.
-const MOST_NAMES: usize = 8;
+use crate::tools::kubernetes::{nearby, selector};
 
 /// One container of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +164,8 @@ async fn of_workload(workload: &str, namespace: &str, cluster: &Kubernetes) -> R
     let request = Request::get(kind.object_path(Some(namespace), name)?);
     let object: Value = match cluster.get_with_secrets(request).await {
         Err(Refused::Status(status)) if status.code == 404 => {
-            let there = names_of(&kind, namespace, cluster).await;
+            let there = nearby::there(cluster, &kind, Some(namespace), name).await.filter(|there| !there.is_empty());
+            let there = there.map_or_else(String::new, |there| format!("; there are {}", there.told()));
             return Err(Error::NotFound(format!("there is no {} `{name}` in namespace {namespace}{there}", kind.kind)));
         }
         other => other?,
@@ -196,37 +194,14 @@ async fn of_cron_job(name: &str, namespace: &str, cluster: &Kubernetes) -> Resul
     selected(&format!("batch.kubernetes.io/job-name in ({})", own.join(",")), namespace, cluster).await
 }
 
-/// The pods whose names are most like this one, as the end of a sentence.
+/// The pods that there are, as the end of a sentence.
 async fn near(name: &str, namespace: &str, cluster: &Kubernetes) -> String {
     let Ok(kind) = cluster.kind("pods").await else { return String::new() };
-    let mut names = match names(&kind, namespace, cluster).await {
-        Ok(names) if names.is_empty() => return ", which has no pods at all".into(),
-        Ok(names) => names,
-        Err(_) => return String::new(),
-    };
-    let alike = |other: &String| other.bytes().zip(name.bytes()).take_while(|(one, other)| one == other).count();
-    names.sort_by_key(|name| std::cmp::Reverse(alike(name)));
-    told(&names)
-}
-
-async fn names_of(kind: &Kind, namespace: &str, cluster: &Kubernetes) -> String {
-    names(kind, namespace, cluster).await.map(|names| told(&names)).unwrap_or_default()
-}
-
-fn told(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        names if names.len() > MOST_NAMES => {
-            format!("; there are {} and {} more", names[..MOST_NAMES].join(", "), names.len() - MOST_NAMES)
-        }
-        names => format!("; there are {}", names.join(", ")),
+    match nearby::there(cluster, &kind, Some(namespace), name).await {
+        None => String::new(),
+        Some(there) if there.is_empty() => ", which has no pods at all".into(),
+        Some(there) => format!("; there are {}", there.told()),
     }
-}
-
-async fn names(kind: &Kind, namespace: &str, cluster: &Kubernetes) -> Result<Vec<String>> {
-    let request = Request::get(kind.path(Some(namespace))?).accept(AS_METADATA_LIST).query("limit", "500");
-    let list: List<Named> = cluster.get(request).await?;
-    Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
 }
 
 #[cfg(test)]
