@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::cluster::{document, eventually};
+use super::once_allowed;
+use crate::cluster::eventually;
 use crate::kubernetes::{Shop, is_ready};
 
 const TOOL: &str = "kubernetes_check_service";
@@ -80,15 +81,7 @@ async fn mistakes_say_what_would_be_right() {
 #[tokio::test]
 async fn who_may_not_look_is_told_what_is_missing() {
     let Some(shop) = Shop::seeded().await else { return };
-    let weak = shop.weak().await;
     let arguments = json!({"name": "web", "namespace": shop.namespace});
-    let refused = weak.fail(TOOL, arguments.clone()).await;
-    assert!(refused.contains("`kubernetes_check_permissions`"), "{refused}");
-    shop.apply(&document("viewer.yaml").unwrap()).await;
-    let allowed = eventually("the right to look", async || {
-        let answer = weak.call(TOOL, arguments.clone()).await;
-        if answer.failed { Err(answer.text) } else { Ok(answer.text) }
-    });
-    let text = allowed.await.unwrap();
+    let text = once_allowed(&shop, TOOL, arguments).await.text;
     assert!(text.contains("policy: ok"), "{text}");
 }

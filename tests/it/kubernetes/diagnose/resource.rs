@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{document, eventually};
+use super::once_allowed;
+use crate::cluster::eventually;
 use crate::kubernetes::{Shop, is_ready};
 
 const TOOL: &str = "kubernetes_diagnose_resource";
@@ -106,16 +107,8 @@ async fn mistakes_say_what_would_be_right() {
 #[tokio::test]
 async fn who_may_see_only_a_part_gets_that_part() {
     let Some(shop) = Shop::seeded().await else { return };
-    let weak = shop.weak().await;
     let arguments = json!({"kind": "pvc", "name": "orders", "namespace": shop.namespace});
-    let refused = weak.fail(TOOL, arguments.clone()).await;
-    assert!(refused.contains("`kubernetes_check_permissions`"), "{refused}");
-    shop.apply(&document("viewer.yaml").unwrap()).await;
-    let answer = eventually("the right to look", async || {
-        let answer = weak.call(TOOL, arguments.clone()).await;
-        if answer.failed { Err(answer.text) } else { Ok(answer) }
-    });
-    let answer = answer.await.unwrap();
+    let answer = once_allowed(&shop, TOOL, arguments).await;
     assert!(answer.text.contains("storageclasses could not be looked at"), "{}", answer.text);
     assert!(answer.text.contains("ClaimPending"), "{}", answer.text);
 }
