@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Map, Value};
 
 use super::model::Owner;
-use super::selector;
+use super::{pointer, selector};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Kinds, Refused, Request};
 use crate::error::{Error, Result};
@@ -92,7 +92,7 @@ impl Member {
     }
 
     pub(super) fn text(&self, pointer: &str) -> &str {
-        self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        pointer::text(&self.object, pointer)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -283,8 +283,8 @@ fn may_have(parent: &Member, plural: &str) -> bool {
             at("/status/replicas").or(at("/spec/replicas")).and_then(Value::as_u64) != Some(0)
         }
         "persistentvolumeclaims" => {
-            let volumes = at("/spec/volumes").and_then(Value::as_array);
-            volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.get("ephemeral").is_some()))
+            let volumes = pointer::list(&parent.object, "/spec/volumes");
+            volumes.iter().any(|volume| volume.get("ephemeral").is_some())
         }
         "resourceclaims" => at("/spec/resourceClaims").is_some(),
         _ => true,

@@ -16,6 +16,7 @@ mod family;
 mod model;
 mod nearby;
 mod path;
+mod pointer;
 mod quantity;
 mod selector;
 mod sort;

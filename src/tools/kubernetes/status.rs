@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::pointer::{list, text};
 use crate::tools::ages;
 
 /// The state of an object.
@@ -204,14 +205,6 @@ fn explained(condition: &Value) -> String {
 fn ratio(object: &Value, part: &str, whole: &str, default: u64) -> String {
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_u64);
     format!("{}/{}", number(part).unwrap_or(0), number(whole).unwrap_or(default))
-}
-
-fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

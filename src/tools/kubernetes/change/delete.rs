@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::tools::kubernetes::args::{check_namespace, check_verb};
+use crate::tools::kubernetes::pointer;
 use crate::tools::kubernetes::state::until::Until;
 use crate::tools::kubernetes::state::watch::Wish;
 
@@ -24,6 +25,9 @@ const MOST_NAMES: usize = 20;
 
 /// Names of dependents that are shown for each kind.
 const MOST_SHOWN: usize = 10;
+
+/// What must be done before an object goes.
+const FINALIZERS: &str = "/metadata/finalizers";
 
 /// How long all objects together may take to be gone.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -214,9 +218,9 @@ impl DeleteResource {
         let mut targets: Vec<_> = objects
             .iter()
             .map(|object| Target {
-                uid: text(object, "/metadata/uid"),
-                finalizers: finalizers(object),
-                ..target(&text(object, "/metadata/name"))
+                uid: pointer::text(object, "/metadata/uid").to_owned(),
+                finalizers: pointer::texts(object, FINALIZERS),
+                ..target(pointer::text(object, "/metadata/name"))
             })
             .collect();
         for name in &self.names {
@@ -280,13 +284,13 @@ impl DeleteResource {
         for target in targets.iter_mut().filter(|target| target.outcome.is_empty()) {
             match self.send(cluster, kind, target).await {
                 // The object itself comes back where something is still to be done before it goes.
-                Ok(answer) if text(&answer, "/metadata/deletionTimestamp").is_empty() => {
+                Ok(answer) if pointer::text(&answer, "/metadata/deletionTimestamp").is_empty() => {
                     target.outcome = "deleted".into();
                     target.finalizers.clear();
                 }
                 Ok(answer) => {
                     target.outcome = "pending".into();
-                    target.finalizers = finalizers(&answer);
+                    target.finalizers = pointer::texts(&answer, FINALIZERS);
                 }
                 Err(refused) => self.record(cluster, target, refused)?,
             }
@@ -389,13 +393,4 @@ fn keep_to_plan(targets: &mut Vec<Target>, planned: &Map<String, Value>) {
             target.failure = Some("another object has its name since the plan; it was left alone".into());
         }
     }
-}
-
-fn finalizers(object: &Value) -> Vec<String> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(|name| name.as_str().map(str::to_owned)).collect()
-}
-
-fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

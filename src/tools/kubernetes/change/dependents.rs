@@ -9,6 +9,7 @@ use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Request};
 use crate::error::Result;
 use crate::tools::kubernetes::model::{Metadata, Named};
+use crate::tools::kubernetes::pointer;
 
 /// Kinds that are looked through.
 const MOST_KINDS: usize = 150;
@@ -114,7 +115,7 @@ impl Dependents {
 
     /// All objects of a kind that is defined here.
     async fn of_definition(&mut self, cluster: &Kubernetes, definition: &Value) -> Result<()> {
-        let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer| pointer::text(definition, pointer);
         let name = format!("{}.{}", text("/spec/names/plural"), text("/spec/group"));
         let Ok(kind) = cluster.kind(&name).await else { return Ok(()) };
         let request = Request::get(kind.path(None)?).accept(AS_METADATA_LIST).query("limit", PART);

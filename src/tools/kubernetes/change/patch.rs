@@ -12,6 +12,7 @@ use crate::backends::kubernetes::{Kind, Refused, Request, has_fingerprint};
 use crate::error::{Error, Result};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::tools::kubernetes::args::{check_namespace, check_verb};
+use crate::tools::kubernetes::pointer;
 use crate::yaml;
 
 /// Changes a part of one object, and shows what it changed.
@@ -97,14 +98,14 @@ impl Tool for PatchResource {
         let patch = self.patch(&kind)?;
         let request = self.request(&kind)?;
         let before: Value = cluster.get(request.clone()).await?;
-        let version = text(&before, "/metadata/resourceVersion");
-        let pinned = self.pinned(cluster, &version)?;
+        let version = pointer::text(&before, "/metadata/resourceVersion");
+        let pinned = self.pinned(cluster, version)?;
         let patch = with_version(patch, self.patch_type, pinned.as_deref());
         let request = strict(request, self.dry_run);
         let sent = cluster.change_warned(Method::PATCH, request, self.patch_type.media_type(), &patch).await;
         let (after, warnings) = sent.map_err(|refused| self.explain(cluster, &kind, refused))?;
         Ok(self
-            .answer(&kind, &version, &before, &after)
+            .answer(&kind, version, &before, &after)
             .notes(warnings.into_iter().map(|warning| format!("The API server warns: {warning}"))))
     }
 }
@@ -240,7 +241,7 @@ impl PatchResource {
             kind: kind.kind.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-            resource_version: self::text(after, "/metadata/resourceVersion"),
+            resource_version: pointer::text(after, "/metadata/resourceVersion").to_owned(),
             fields: diff::fields(&before, &tidied),
             diff,
         };
@@ -285,8 +286,4 @@ fn check_operations(kind: &Kind, operations: &[Value]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -20,6 +20,7 @@ use crate::tools::kubernetes::model::{
     Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Named, Node, Pod, Service,
     StorageClass, Workload, condition,
 };
+use crate::tools::kubernetes::pointer;
 use crate::tools::kubernetes::selector::has_all;
 
 /// Pods of one workload whose events and logs are looked at.
@@ -69,7 +70,7 @@ impl<'a> Examination<'a> {
 
     /// Looks at an object of any kind.
     pub(super) async fn object(&mut self, kind: &Kind, object: &Value) -> Result<()> {
-        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = pointer::text(object, "/metadata/name");
         self.subjects.push((kind.kind.clone(), name.to_owned()));
         self.note_conditions(object);
         match (kind.group.as_str(), kind.plural.as_str()) {

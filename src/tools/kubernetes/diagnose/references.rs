@@ -9,6 +9,7 @@ use super::trouble::{Severity, Trouble};
 use crate::backends::kubernetes::{AS_METADATA, Refused, Request};
 use crate::error::Result;
 use crate::tools::kubernetes::model::{Claim, Named, Service};
+use crate::tools::kubernetes::pointer::list;
 
 /// Looks at the claims, ConfigMaps and Secrets that a pod needs.
 pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Result<()> {
@@ -19,20 +20,20 @@ pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Resul
             needed.insert((plural, name.to_owned(), field));
         }
     };
-    for volume in items(pod, "/spec/volumes") {
+    for volume in list(pod, "/spec/volumes") {
         let field = format!("spec.volumes[{}]", volume["name"].as_str().unwrap_or_default());
         need("persistentvolumeclaims", volume.get("persistentVolumeClaim"), "claimName", field.clone());
         need("configmaps", volume.get("configMap"), "name", field.clone());
         need("secrets", volume.get("secret"), "secretName", field);
     }
-    for container in items(pod, "/spec/initContainers").chain(items(pod, "/spec/containers")) {
+    for container in list(pod, "/spec/initContainers").iter().chain(list(pod, "/spec/containers")) {
         let name = container["name"].as_str().unwrap_or_default();
-        for variable in items(container, "/env") {
+        for variable in list(container, "/env") {
             let field = format!("spec.containers[{name}].env[{}]", variable["name"].as_str().unwrap_or_default());
             need("configmaps", variable.pointer("/valueFrom/configMapKeyRef"), "name", field.clone());
             need("secrets", variable.pointer("/valueFrom/secretKeyRef"), "name", field);
         }
-        for source in items(container, "/envFrom") {
+        for source in list(container, "/envFrom") {
             let field = format!("spec.containers[{name}].envFrom");
             need("configmaps", source.get("configMapRef"), "name", field.clone());
             need("secrets", source.get("secretRef"), "name", field);
@@ -75,8 +76,8 @@ pub(super) async fn ingress(examination: &mut Examination<'_>, ingress: &Value) 
     if let Some(backend) = ingress.pointer("/spec/defaultBackend/service") {
         backends.push(("spec.defaultBackend".to_owned(), backend));
     }
-    for (place, rule) in items(ingress, "/spec/rules").enumerate() {
-        for path in items(rule, "/http/paths") {
+    for (place, rule) in list(ingress, "/spec/rules").iter().enumerate() {
+        for path in list(rule, "/http/paths") {
             if let Some(backend) = path.pointer("/backend/service") {
                 let path = path["path"].as_str().unwrap_or("/");
                 backends.push((format!("spec.rules[{place}].http.paths[{path}].backend.service"), backend));
@@ -126,10 +127,6 @@ pub(super) fn leads_to_port(backend: &Value, service: &Service) -> bool {
         Some(name) => port.name == name,
         None => wanted["number"] == port.port,
     })
-}
-
-pub(super) fn items<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn missing(kind: &str, name: &str, field: &str) -> Trouble {

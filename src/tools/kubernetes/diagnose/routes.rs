@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::check_service::State;
-use super::references::{items, leads_to_port};
+use super::references::leads_to_port;
 use crate::tools::kubernetes::model::Service;
+use crate::tools::kubernetes::pointer::{list, text};
 
 /// The paths of an Ingress that lead to a service.
 pub(super) fn of_ingress(ingress: &Value, service: &Service) -> Vec<(State, String)> {
@@ -21,8 +22,8 @@ pub(super) fn of_ingress(ingress: &Value, service: &Service) -> Vec<(State, Stri
         }
     };
     judge("everything else".into(), ingress.pointer("/spec/defaultBackend/service"));
-    for rule in items(ingress, "/spec/rules") {
-        for path in items(rule, "/http/paths") {
+    for rule in list(ingress, "/spec/rules") {
+        for path in list(rule, "/http/paths") {
             judge(format!("{}{}", text(rule, "/host"), text(path, "/path")), path.pointer("/backend/service"));
         }
     }
@@ -32,15 +33,16 @@ pub(super) fn of_ingress(ingress: &Value, service: &Service) -> Vec<(State, Stri
 /// The rules of an `HTTPRoute` that lead to a service.
 pub(super) fn of_http_route(route: &Value, service: &Service) -> Vec<(State, String)> {
     let name = text(route, "/metadata/name");
-    let backends = items(route, "/spec/rules").flat_map(|rule| items(rule, "/backendRefs"));
+    let backends = list(route, "/spec/rules").iter().flat_map(|rule| list(rule, "/backendRefs"));
     let is_own = |backend: &&Value| {
         backend["name"] == service.metadata.name.as_str()
             && backend.get("kind").is_none_or(|kind| kind == "Service")
             && backend.get("namespace").is_none_or(|namespace| namespace == service.metadata.namespace.as_str())
     };
-    let refusal = items(route, "/status/parents").flat_map(|parent| items(parent, "/conditions")).find(|condition| {
-        condition["status"] == "False" && (condition["type"] == "Accepted" || condition["type"] == "ResolvedRefs")
-    });
+    let refusal =
+        list(route, "/status/parents").iter().flat_map(|parent| list(parent, "/conditions")).find(|condition| {
+            condition["status"] == "False" && (condition["type"] == "Accepted" || condition["type"] == "ResolvedRefs")
+        });
     let judge = |backend: &Value| {
         let has_port = service.spec.ports.iter().any(|port| backend["port"] == port.port);
         match refusal {
@@ -57,10 +59,6 @@ pub(super) fn of_http_route(route: &Value, service: &Service) -> Vec<(State, Str
         }
     };
     backends.filter(is_own).map(judge).collect()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::tools::kubernetes::pointer;
+
 /// One condition.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -44,7 +46,7 @@ impl Condition {
 
 /// The conditions of an object.
 pub(in super::super) fn of(object: &Value) -> Vec<Condition> {
-    let list = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let list = pointer::list(object, "/status/conditions").iter();
     list.filter_map(|condition| Condition::deserialize(condition).ok()).collect()
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::family::{Member, Reach, dependents};
 use super::super::model::Owner;
+use super::super::pointer;
 use super::super::status::{State, age};
 use super::events;
 use crate::backends::Kubernetes;
@@ -94,11 +95,10 @@ fn line(member: &Member) -> String {
 }
 
 fn conditions(object: &Value, now: jiff::Timestamp) -> Vec<String> {
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = pointer::list(object, "/status/conditions");
     let text = |condition: &Value, name: &str| condition.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
     conditions
-        .into_iter()
-        .flatten()
+        .iter()
         .map(|condition| {
             let mut line = format!("{}={}", text(condition, "type"), text(condition, "status"));
             for (separator, name) in [(" ", "reason"), (": ", "message")] {

@@ -8,6 +8,7 @@ use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
 use super::super::family::Member;
+use super::super::pointer;
 use super::super::selector::{self, Labels, Selector};
 use super::super::status::State;
 use crate::backends::Kubernetes;
@@ -83,7 +84,7 @@ pub(super) async fn links(
         }
     }
     let mut found = linked(root, family, &others);
-    let pods: Vec<&Value> = family.iter().filter_map(|member| pod_of(member)).collect();
+    let pods: Vec<&Value> = family.iter().filter_map(|member| pointer::pod_spec(&member.object)).collect();
     let mut names = BTreeSet::new();
     for pod in pods {
         names.extend(references(pod));
@@ -205,13 +206,6 @@ fn routes(object: &Value) -> Vec<(String, String)> {
     routes
 }
 
-/// The specification of the pod that an object is or makes.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "iterators hand references on")]
-fn pod_of<'a>(member: &&'a Member) -> Option<&'a Value> {
-    let pointers = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
-    pointers.iter().find_map(|pointer| member.object.pointer(pointer).filter(|spec| spec.get("containers").is_some()))
-}
-
 /// What a pod refers to: plural, name, how.
 fn references(pod: &Value) -> BTreeSet<(&'static str, String, String)> {
     let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
@@ -225,7 +219,7 @@ fn references(pod: &Value) -> BTreeSet<(&'static str, String, String)> {
         add("persistentvolumeclaims", volume.pointer("/persistentVolumeClaim/claimName"), "is mounted");
         add("configmaps", volume.pointer("/configMap/name"), "is mounted");
         add("secrets", volume.pointer("/secret/secretName"), "is mounted");
-        for source in volume.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten() {
+        for source in pointer::list(&volume, "/projected/sources") {
             add("configmaps", source.pointer("/configMap/name"), "is mounted");
             add("secrets", source.pointer("/secret/name"), "is mounted");
         }
@@ -287,7 +281,7 @@ async fn users(cluster: &Kubernetes, root: &Member, pods: &Kind, notes: &mut Vec
     }
     let found = list(cluster, pods, namespace, &[], notes).await;
     some(found.iter().filter_map(|pod| {
-        let all = by_kind(references(pod_of(&pod)?));
+        let all = by_kind(references(pointer::pod_spec(&pod.object)?));
         let how = all.get(plural)?.get(root.name())?;
         Some(Link::new(pod, format!("uses it: it {how}")))
     }))

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::super::args::check_verb;
 use super::super::family::Member;
+use super::super::pointer::pod_spec;
 use super::super::status::age;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
@@ -282,8 +283,7 @@ fn pairs<'a>(map: Option<&'a Value>, place: &'static str) -> impl Iterator<Item 
 
 /// The containers of a pod, or of the pods that an object makes.
 fn containers(object: &Value) -> impl Iterator<Item = &Value> {
-    let specs = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
-    let spec = specs.iter().find_map(|pointer| object.pointer(pointer).filter(|spec| spec.get("containers").is_some()));
+    let spec = pod_spec(object);
     let lists = ["initContainers", "containers", "ephemeralContainers"];
     spec.into_iter().flat_map(move |spec| lists.into_iter().filter_map(|name| spec.get(name)?.as_array()).flatten())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::pointer;
 use super::workload::Workload;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Request};
@@ -33,9 +34,8 @@ pub(super) async fn all(cluster: &Kubernetes, workload: &Workload) -> Result<Vec
     let request = Request::get(kind.path(Some(&workload.namespace))?).query("labelSelector", workload.selector());
     let objects: Vec<Value> = cluster.list(request).await?;
     let uid = workload.text("/metadata/uid");
-    let is_owned = |object: &&Value| {
-        object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|owner| owner["uid"] == uid)
-    };
+    let is_owned =
+        |object: &&Value| pointer::list(object, "/metadata/ownerReferences").iter().any(|owner| owner["uid"] == uid);
     let mut revisions: Vec<_> = objects.iter().filter(is_owned).map(|object| revision(workload, object)).collect();
     revisions.sort_by_key(|revision| std::cmp::Reverse(revision.number));
     // A DaemonSet does not name its current revision: it is the newest.
@@ -54,9 +54,8 @@ async fn holder(cluster: &Kubernetes, workload: &Workload) -> Result<Kind> {
 }
 
 fn revision(workload: &Workload, object: &Value) -> Revision {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let annotation = |name: &str| object["metadata"]["annotations"][name].as_str();
-    let name = text("/metadata/name");
+    let name = pointer::text(object, "/metadata/name").to_owned();
     let (number, template, current) = if workload.kind.kind == "Deployment" {
         let number = annotation(REVISION).unwrap_or_default();
         let current = workload.object["metadata"]["annotations"][REVISION] == number;
@@ -67,7 +66,7 @@ fn revision(workload: &Workload, object: &Value) -> Revision {
     };
     Revision {
         number,
-        created: text("/metadata/creationTimestamp"),
+        created: pointer::text(object, "/metadata/creationTimestamp").to_owned(),
         cause: annotation(CAUSE).map(str::to_owned),
         images: images(&template),
         current,
@@ -98,7 +97,7 @@ pub(super) fn tidy(mut template: Value) -> Value {
 
 /// The images of a pod template.
 pub(super) fn images(template: &Value) -> Vec<String> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let containers = pointer::list(template, "/spec/containers").iter();
     containers.filter_map(|container| container["image"].as_str().map(str::to_owned)).collect()
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::change::server_side::strict;
+use super::super::pointer;
 use super::workload::object;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Request;
@@ -73,7 +74,7 @@ impl Tool for TriggerCronjob {
             text.push_str(&format!("\nfollow it with {follow}"));
         }
         let mut notes = Vec::new();
-        let active = seen.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
+        let active = pointer::list(&seen, "/status/active").len();
         if active > 0 && seen["spec"]["concurrencyPolicy"] != "Allow" {
             notes.push(format!(
                 "{active} of its Jobs run already, though its schedule would let only one run at a time."

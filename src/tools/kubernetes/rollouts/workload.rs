@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::super::change::server_side::strict;
 use super::super::state::until::Until;
 use super::super::state::watch::{Waited, Wish};
-use super::super::{nearby, selector};
+use super::super::{nearby, pointer, selector};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ impl Workload {
     }
 
     pub(super) fn text(&self, pointer: &str) -> &str {
-        self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+        pointer::text(&self.object, pointer)
     }
 
     pub(super) fn is_paused(&self) -> bool {

@@ -8,6 +8,7 @@ pub(super) mod watch;
 use serde_json::Value;
 
 use super::model::condition::{self, Condition};
+use super::pointer;
 
 /// What is to be said of a wish for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) fn ready(kind: &str, object: &Value) -> Verdict {
     if let Some(rollout) = rollout::judge(kind, object) {
         return rollout.verdict();
     }
-    let phase = object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+    let phase = pointer::text(object, "/status/phase");
     let conditions = condition::of(object);
     match kind {
         "Pod" => pods::ready(object, phase, &conditions),
@@ -51,7 +52,7 @@ pub(super) fn ready(kind: &str, object: &Value) -> Verdict {
 pub(super) fn complete(kind: &str, object: &Value) -> Verdict {
     let conditions = condition::of(object);
     if kind == "Pod" {
-        let phase = object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
+        let phase = pointer::text(object, "/status/phase");
         return match phase {
             "Succeeded" => Verdict::Met("it has succeeded".into()),
             "Failed" => Verdict::Failed(format!(
@@ -95,9 +96,8 @@ fn replicas(object: &Value) -> Verdict {
 }
 
 fn service(object: &Value) -> Verdict {
-    let is_balanced = object.pointer("/spec/type").and_then(Value::as_str) == Some("LoadBalancer");
-    let has_address =
-        object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let is_balanced = pointer::text(object, "/spec/type") == "LoadBalancer";
+    let has_address = !pointer::list(object, "/status/loadBalancer/ingress").is_empty();
     match (is_balanced, has_address) {
         (true, false) => Verdict::Waiting("its load balancer has no address yet".into()),
         (true, true) => Verdict::Met("its load balancer has an address".into()),

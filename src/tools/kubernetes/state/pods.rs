@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Verdict;
 use crate::tools::kubernetes::model::condition::{self, Condition};
+use crate::tools::kubernetes::pointer;
 
 pub(super) fn ready(pod: &Value, phase: &str, conditions: &[Condition]) -> Verdict {
     if condition::find(conditions, "Ready").is_some_and(|ready| ready.is("True")) {
@@ -19,10 +20,7 @@ pub(super) fn ready(pod: &Value, phase: &str, conditions: &[Condition]) -> Verdi
 }
 
 fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["/status/initContainerStatuses", "/status/containerStatuses"]
-        .into_iter()
-        .filter_map(|list| pod.pointer(list).and_then(Value::as_array))
-        .flatten()
+    ["/status/initContainerStatuses", "/status/containerStatuses"].into_iter().flat_map(|list| pointer::list(pod, list))
 }
 
 fn waits_for(pod: &Value, reason: &str) -> bool {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::model::condition;
 use super::super::path::ObjectPath;
+use super::super::pointer;
 use super::{Verdict, complete, ready, rollout};
 use crate::error::{Error, Result};
 
@@ -131,8 +132,7 @@ pub(in crate::tools::kubernetes) fn deletion(object: &Value) -> String {
     if object.pointer("/metadata/deletionTimestamp").is_none() {
         return "it is there, and nobody deletes it".into();
     }
-    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten();
-    let names: Vec<_> = finalizers.filter_map(Value::as_str).collect();
+    let names = pointer::texts(object, "/metadata/finalizers");
     if names.is_empty() {
         return "it is being deleted".into();
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::pointer;
 use super::Verdict;
 use super::until::Until;
 use crate::backends::Kubernetes;
@@ -245,9 +246,9 @@ impl Seen<'_> {
 
 /// An object among others: its name, with its namespace where it has one.
 fn key(object: &Value) -> String {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    match text("/metadata/namespace") {
-        "" => text("/metadata/name").to_owned(),
-        namespace => format!("{namespace}/{}", text("/metadata/name")),
+    let name = pointer::text(object, "/metadata/name");
+    match pointer::text(object, "/metadata/namespace") {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
     }
 }
