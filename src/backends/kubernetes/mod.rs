@@ -20,7 +20,7 @@ pub use cluster::{Cluster, Config as ClusterConfig, Request, Streamed};
 pub use kinds::{Kind, Kinds, segment};
 pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
-pub use redact::{LineRedactor, has_fingerprint, redact_text};
+pub use redact::{LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_METADATA, AS_METADATA_LIST, AS_TABLE, Column, Table, TableRow};
 

@@ -302,14 +302,18 @@ fn labels_of_children(parent: &Member) -> Option<String> {
     selector::query(parent.object.pointer("/spec/selector")?)
 }
 
+/// Whether objects of a kind only record what others do, and belong to nobody.
+pub(super) fn is_record(kind: &Kind) -> bool {
+    matches!(kind.group.as_str(), "events.k8s.io" | "metrics.k8s.io") || kind.is("", "events")
+}
+
 /// Every list in which something of a custom object may be.
 fn everything<'a>(kinds: &'a Kinds, namespace: Option<&'a str>) -> impl Iterator<Item = ChildList> + 'a {
     let is_wanted = move |kind: &&Kind| {
         kind.preferred
             && kind.can("list")
             && (kind.namespaced || namespace.is_none())
-            && kind.plural != "events"
-            && kind.group != "metrics.k8s.io"
+            && !is_record(kind)
             && !kind.is("", "componentstatuses")
     };
     kinds.iter().filter(is_wanted).map(move |kind| ChildList {

@@ -11,6 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 
 pub use lines::LineRedactor;
+pub use objects::LAST_APPLIED;
 pub(super) use objects::redact;
 pub use text::redact_text;
 

@@ -11,7 +11,7 @@ use crate::answers::redact::fingerprint;
 use crate::secrets::Signer;
 
 /// What `kubectl apply` leaves behind: the object as it was applied, secrets and all.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Words of fields that say where a secret is, beside it.
 const ABOUT: [&str; 13] = [

@@ -1,7 +1,5 @@
 //! Applying manifests.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,11 +12,9 @@ use crate::backends::kubernetes::Refused;
 use crate::error::{Error, Result};
 use crate::toolkit::args::MaxTokens;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
+use crate::tools::kubernetes::model::label;
 use crate::tools::kubernetes::state::until::Until;
 use crate::tools::kubernetes::state::watch::Wish;
-
-/// How long all objects together may take to become ready.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Applies YAML to a cluster, by server-side apply.
 ///
@@ -105,8 +101,7 @@ impl Change {
 
     /// One line.
     pub(super) fn line(&self) -> String {
-        let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
-        let mut line = format!("{} {place}{}: {}", self.kind, self.name, self.outcome);
+        let mut line = format!("{}: {}", label(&self.kind, self.namespace.as_deref(), &self.name), self.outcome);
         if !self.fields.is_empty() {
             line.push_str(&format!(" ({})", self.fields.join(", ")));
         }
@@ -205,15 +200,7 @@ impl Apply {
 /// Waits for all objects; whether one did not become ready.
 async fn wait(cluster: &Kubernetes, manifests: &[Manifest], rows: &mut [Change]) -> Result<bool> {
     let waits = manifests.iter().zip(rows.iter()).map(async |(manifest, row)| {
-        let wish = Wish {
-            kind: &manifest.kind,
-            namespace: manifest.namespace.as_deref(),
-            name: Some(&row.name),
-            labels: None,
-            until: Until::Ready,
-            timeout: LONGEST_WAIT,
-        };
-        wish.wait(cluster).await
+        Wish::one(&manifest.kind, manifest.namespace.as_deref(), &row.name, Until::Ready).wait(cluster).await
     });
     let waited = futures_util::future::try_join_all(waits).await?;
     let mut is_late = false;

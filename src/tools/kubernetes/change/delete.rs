@@ -1,7 +1,6 @@
 //! Deleting objects.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use http::Method;
 use schemars::JsonSchema;
@@ -16,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::tools::kubernetes::args::{check_namespace, check_verb};
+use crate::tools::kubernetes::model::label;
 use crate::tools::kubernetes::pointer;
 use crate::tools::kubernetes::state::until::Until;
 use crate::tools::kubernetes::state::watch::Wish;
@@ -28,9 +28,6 @@ const MOST_SHOWN: usize = 10;
 
 /// What must be done before an object goes.
 const FINALIZERS: &str = "/metadata/finalizers";
-
-/// How long all objects together may take to be gone.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Deletes objects of one kind, by name or by label selector.
 ///
@@ -118,8 +115,7 @@ struct Target {
 
 impl Target {
     fn line(&self) -> String {
-        let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
-        let mut line = format!("{} {place}{}: {}", self.kind, self.name, self.outcome);
+        let mut line = format!("{}: {}", label(&self.kind, self.namespace.as_deref(), &self.name), self.outcome);
         if !self.finalizers.is_empty() {
             line.push_str(&format!("; finalizers {}", self.finalizers.join(", ")));
         }
@@ -313,15 +309,8 @@ impl DeleteResource {
 
     async fn until_gone(&self, cluster: &Kubernetes, kind: &Kind, targets: &mut [Target]) -> Result<()> {
         let waits = targets.iter_mut().filter(|target| target.outcome == "pending").map(async |target| {
-            let wish = Wish {
-                kind,
-                namespace: self.namespace.as_deref(),
-                name: Some(&target.name),
-                labels: None,
-                until: Until::Replaced { uid: target.uid.clone() },
-                timeout: LONGEST_WAIT,
-            };
-            let waited = wish.wait(cluster).await?;
+            let until = Until::Replaced { uid: target.uid.clone() };
+            let waited = Wish::one(kind, self.namespace.as_deref(), &target.name, until).wait(cluster).await?;
             if waited.is_met() {
                 target.outcome = "deleted".into();
                 target.finalizers.clear();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Request};
 use crate::error::Result;
+use crate::tools::kubernetes::family::is_record;
 use crate::tools::kubernetes::model::{Metadata, Named};
 use crate::tools::kubernetes::pointer;
 
@@ -19,9 +20,6 @@ const PART: &str = "2000";
 
 /// Requests at a time.
 const AT_A_TIME: usize = 8;
-
-/// Groups whose objects are counted nowhere, since they are records of others.
-const RECORDS: [&str; 2] = ["events.k8s.io", "metrics.k8s.io"];
 
 /// Dependents of some objects, by kind, and what could not be looked at.
 #[derive(Debug, Default)]
@@ -66,7 +64,7 @@ impl Dependents {
         let mut wanted: Vec<&Kind> = kinds
             .iter()
             .filter(|kind| kind.namespaced && kind.preferred && kind.can("list") && kind.can("delete"))
-            .filter(|kind| !RECORDS.contains(&kind.group.as_str()) && !kind.is("", "events"))
+            .filter(|kind| !is_record(kind))
             .collect();
         // Built-in ones first, as most that is owned is of them.
         wanted.sort_by_key(|kind| kind.group.contains('.'));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use similar::TextDiff;
 
+use crate::backends::kubernetes::LAST_APPLIED;
 use crate::yaml;
 
 /// Lines around a change when nobody says.
@@ -18,9 +19,6 @@ const MOST_FIELDS: usize = 12;
 
 /// What the API server writes into every object.
 const NOISE: [&str; 6] = ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink"];
-
-/// What `kubectl apply` leaves behind: the object once more.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object without what the API server and its controllers write.
 pub(in crate::tools::kubernetes) fn tidy(object: &Value, with_status: bool) -> Value {

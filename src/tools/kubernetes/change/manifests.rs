@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Kinds, Request, has_fingerprint};
 use crate::error::{Error, Result};
+use crate::tools::kubernetes::model::label;
 use crate::yaml;
 
 /// Bytes of all manifests.
@@ -29,10 +30,7 @@ impl Manifest {
     /// What it is, in words: `Deployment shop/web`.
     pub(super) fn label(&self) -> String {
         let name = if self.name.is_empty() { format!("{}*", self.generate_name()) } else { self.name.clone() };
-        match &self.namespace {
-            Some(namespace) => format!("{} {namespace}/{name}", self.kind.kind),
-            None => format!("{} {name}", self.kind.kind),
-        }
+        label(&self.kind.kind, self.namespace.as_deref(), &name)
     }
 
     fn generate_name(&self) -> &str {

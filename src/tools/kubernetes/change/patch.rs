@@ -12,6 +12,7 @@ use crate::backends::kubernetes::{Kind, Refused, Request, has_fingerprint};
 use crate::error::{Error, Result};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::tools::kubernetes::args::{check_namespace, check_verb};
+use crate::tools::kubernetes::model::label;
 use crate::tools::kubernetes::pointer;
 use crate::yaml;
 
@@ -226,8 +227,7 @@ impl PatchResource {
     fn answer(&self, kind: &Kind, version: &str, before: &Value, after: &Value) -> Facts<Patched> {
         let with_status = self.subresource.as_deref() == Some("status");
         let (before, tidied) = (diff::tidy(before, with_status), diff::tidy(after, with_status));
-        let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!("{namespace}/"));
-        let label = format!("{} {place}{}", kind.kind, self.name);
+        let label = label(&kind.kind, self.namespace.as_deref(), &self.name);
         let diff = diff::unified(&label, Some(&before), Some(&tidied), CONTEXT);
         let outcome = match (self.dry_run, diff.is_empty()) {
             (true, true) => "dry run: it would change nothing",

@@ -26,6 +26,14 @@ pub(super) use storage::{Claim, StorageClass};
 pub(super) use usage::{ContainerUsage, Usage};
 pub(super) use workloads::{Autoscaler, CronJob, Job, Workload};
 
+/// What an object is, in words: `Deployment shop/web`.
+pub(super) fn label(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    match namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
 /// Any object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -8,6 +8,7 @@ use super::super::pointer;
 use super::super::status::{State, age};
 use super::events;
 use crate::backends::Kubernetes;
+use crate::backends::kubernetes::LAST_APPLIED;
 use crate::error::Result;
 use crate::tools::ages;
 
@@ -270,7 +271,7 @@ fn volumes(pod: &Value) -> Vec<String> {
 /// `app=web, tier=a`, without what kubectl leaves behind.
 fn pairs(map: Option<&Value>) -> String {
     let pairs = map.and_then(Value::as_object).into_iter().flatten();
-    let pairs = pairs.filter(|(name, _)| *name != "kubectl.kubernetes.io/last-applied-configuration");
+    let pairs = pairs.filter(|(name, _)| *name != LAST_APPLIED);
     let pairs = pairs.map(|(name, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let short: String = text.chars().take(LONGEST_ANNOTATION).collect();

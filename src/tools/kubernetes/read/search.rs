@@ -14,7 +14,7 @@ use super::super::pointer::pod_spec;
 use super::super::status::age;
 use crate::answers::Row;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, Refused, Request};
+use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, LAST_APPLIED, Refused, Request};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
@@ -277,7 +277,7 @@ fn is_secret(kind: &Kind) -> bool {
 fn pairs<'a>(map: Option<&'a Value>, place: &'static str) -> impl Iterator<Item = (&'static str, String)> + use<'a> {
     let pairs = map.and_then(Value::as_object).into_iter().flatten();
     pairs
-        .filter(|(name, _)| *name != "kubectl.kubernetes.io/last-applied-configuration")
+        .filter(|(name, _)| *name != LAST_APPLIED)
         .map(move |(name, value)| (place, format!("{name}={}", value.as_str().unwrap_or_default())))
 }
 

@@ -1,20 +1,16 @@
 //! Undoing, pausing and resuming rollouts.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::change::diff;
+use super::super::state::watch::LONGEST_WAIT;
 use super::revisions::{self, choose};
 use super::workload::{Workload, drift};
 use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-
-/// How long a rollout may take.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Undoes, pauses or resumes a rollout.
 ///

@@ -1,13 +1,12 @@
 //! Setting the number of replicas.
 
-use std::time::Duration;
-
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::change::server_side::strict;
+use super::super::model::label;
 use super::super::selector::{Labels, Selector};
 use super::super::state::until::Until;
 use super::super::state::watch::Wish;
@@ -19,9 +18,6 @@ use crate::toolkit::{Facts, Permission, Policy, Tool};
 
 /// Tries where others change the object at the same moment.
 const TRIES: usize = 3;
-
-/// How long the pods may take.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Sets the replica count of anything scalable, custom resources too.
 ///
@@ -100,7 +96,7 @@ impl Tool for ScaleResource {
             (false, false) => "scaled",
         };
         let (told, is_late) = waited.map_or((None, false), |(told, is_late)| (Some(told), is_late));
-        let label = format!("{} {}/{}", kind.kind, self.namespace, self.name);
+        let label = label(&kind.kind, Some(&self.namespace), &self.name);
         let mut text = format!("{label}: {outcome}: {before} -> {after} replicas");
         if let Some(ready) = ready {
             text.push_str(&format!(", {ready} ready"));
@@ -147,15 +143,7 @@ impl ScaleResource {
     }
 
     async fn until_ready(&self, cluster: &Kubernetes, kind: &Kind) -> Result<(String, bool)> {
-        let wish = Wish {
-            kind,
-            namespace: Some(&self.namespace),
-            name: Some(&self.name),
-            labels: None,
-            until: Until::Ready,
-            timeout: LONGEST_WAIT,
-        };
-        let waited = wish.wait(cluster).await?;
+        let waited = Wish::one(kind, Some(&self.namespace), &self.name, Until::Ready).wait(cluster).await?;
         Ok((waited.told(), !waited.is_met()))
     }
 

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::super::change::server_side::strict;
+use super::super::model::label;
 use super::super::state::until::Until;
 use super::super::state::watch::{Waited, Wish};
 use super::super::{nearby, pointer, selector};
@@ -41,7 +42,7 @@ impl Workload {
 
     /// What it is, in words: `Deployment shop/web`.
     pub(super) fn label(&self) -> String {
-        format!("{} {}/{}", self.kind.kind, self.namespace, self.name)
+        label(&self.kind.kind, Some(&self.namespace), &self.name)
     }
 
     pub(super) fn text(&self, pointer: &str) -> &str {
@@ -71,15 +72,8 @@ impl Workload {
 
     /// Waits until its rollout is done.
     pub(super) async fn wait(&self, cluster: &Kubernetes, timeout: Duration) -> Result<Waited> {
-        let wish = Wish {
-            kind: &self.kind,
-            namespace: Some(&self.namespace),
-            name: Some(&self.name),
-            labels: None,
-            until: Until::RolledOut,
-            timeout,
-        };
-        wish.wait(cluster).await
+        let wish = Wish::one(&self.kind, Some(&self.namespace), &self.name, Until::RolledOut);
+        Wish { timeout, ..wish }.wait(cluster).await
     }
 }
 

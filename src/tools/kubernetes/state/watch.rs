@@ -25,6 +25,9 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// A pause before a watch that broke is begun again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a change waits for its effect, when nobody says.
+pub(in crate::tools::kubernetes) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 /// What is waited for, and where.
 #[derive(Clone, Debug)]
 pub(in crate::tools::kubernetes) struct Wish<'a> {
@@ -87,7 +90,17 @@ struct Event {
     object: Value,
 }
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// For one object that was changed.
+    pub(in crate::tools::kubernetes) fn one(
+        kind: &'a Kind,
+        namespace: Option<&'a str>,
+        name: &'a str,
+        until: Until,
+    ) -> Self {
+        Self { kind, namespace, name: Some(name), labels: None, until, timeout: LONGEST_WAIT }
+    }
+
     /// Waits. A timeout and an early failure are answers, not errors.
     pub(in crate::tools::kubernetes) async fn wait(&self, cluster: &Kubernetes) -> Result<Waited> {
         let started = Instant::now();
