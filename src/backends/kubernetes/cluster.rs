@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
+use http::header::WARNING;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 use super::kinds::{Groups, Kinds};
+use super::request::Request;
 use super::status::{Refused, Status};
 use crate::answers::clean;
 use crate::answers::redact::without_credentials;
@@ -65,92 +66,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self { kubeconfig: None, context: None, timeout_seconds: 30, most_concurrent: 64, most_bytes: 64 << 20 }
-    }
-}
-
-/// A request to the API server.
-#[derive(Clone, Debug)]
-pub struct Request {
-    method: Method,
-    path: String,
-    query: Vec<(&'static str, String)>,
-    accept: &'static str,
-    body: Option<(&'static str, Bytes)>,
-}
-
-impl Request {
-    /// A request that changes nothing.
-    #[must_use]
-    pub fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    /// A request of any method.
-    #[must_use]
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), accept: "application/json", body: None }
-    }
-
-    /// The same request by another method.
-    #[must_use]
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    /// Adds a parameter of the query.
-    #[must_use]
-    pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-
-    /// Adds a parameter of the query where there is a value.
-    #[must_use]
-    pub fn query_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    /// The form of answer that is wanted instead of the object.
-    #[must_use]
-    pub fn accept(mut self, accept: &'static str) -> Self {
-        self.accept = accept;
-        self
-    }
-
-    /// What is sent along.
-    #[must_use]
-    pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        self.body = Some((content_type, body.into()));
-        self
-    }
-
-    /// Path and query as one.
-    #[must_use]
-    pub fn uri(&self) -> String {
-        if self.query.is_empty() {
-            return self.path.clone();
-        }
-        let query = serde_html_form::to_string(&self.query).expect("names and texts");
-        format!("{}?{query}", self.path)
-    }
-
-    pub(super) fn http(&self, context: &Context) -> Result<http::Request<Body>> {
-        let mut builder = http::Request::builder().method(&self.method).uri(self.uri()).header(ACCEPT, self.accept);
-        if let Some(parent) = &context.trace.parent {
-            builder = builder.header("traceparent", parent);
-        }
-        let body = match &self.body {
-            Some((content_type, body)) => {
-                builder = builder.header(CONTENT_TYPE, *content_type);
-                Body::from(body.clone())
-            }
-            None => Body::empty(),
-        };
-        builder.body(body).map_err(|_| Error::BadArguments("an argument cannot be sent to the API server".into()))
     }
 }
 

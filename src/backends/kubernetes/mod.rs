@@ -5,6 +5,7 @@ mod kinds;
 mod permitted;
 mod proxy;
 mod redact;
+mod request;
 mod status;
 mod table;
 
@@ -16,11 +17,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub use cluster::{Cluster, Config as ClusterConfig, Request, Streamed};
+pub use cluster::{Cluster, Config as ClusterConfig, Streamed};
 pub use kinds::{Kind, Kinds, segment};
 pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
 pub use redact::{LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
+pub use request::Request;
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_METADATA, AS_METADATA_LIST, AS_TABLE, Column, Table, TableRow};
 

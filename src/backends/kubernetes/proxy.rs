@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 
-use super::cluster::{Cluster, Request};
+use super::cluster::Cluster;
+use super::request::Request;
 use super::status::{Refused, Status};
 use crate::call::Context;
 use crate::error::Result;
