@@ -208,7 +208,7 @@ impl Check<'_> {
             .iter()
             .flatten()
             .filter(|pod| has_selector && has_all(&pod.metadata.labels, &service.spec.selector))
-            .filter(|pod| !matches!(pod.status.phase.as_str(), "Succeeded" | "Failed"))
+            .filter(|pod| pod.is_alive())
             .collect();
         if !pods.is_empty() {
             self.ports(ports, &pods);
@@ -258,12 +258,10 @@ impl Check<'_> {
             self.say("pods", State::Broken, reason);
             return;
         }
-        let is_ready =
-            |pod: &&&Pod| pod.status.conditions.iter().any(|found| found.kind == "Ready" && found.status == "True");
-        let ready = pods.iter().filter(is_ready).count();
+        let ready = pods.iter().filter(|pod| pod.is_ready()).count();
         let now = self.kubernetes.context.now;
         let mut reason = format!("{ready} of {} are ready", pods.len());
-        for pod in pods.iter().filter(|pod| !is_ready(pod)).take(MOST_PODS) {
+        for pod in pods.iter().filter(|pod| !pod.is_ready()).take(MOST_PODS) {
             let troubles: Vec<_> =
                 rules::pod(pod, now).into_iter().map(|found| format!("{}: {}", found.problem, found.what)).collect();
             reason.push_str(&format!("; {} {}", pod.metadata.name, troubles.join(", ")));

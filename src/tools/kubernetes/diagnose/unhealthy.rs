@@ -391,8 +391,7 @@ fn unready(pods: &[Pod]) -> HashMap<(&str, &'static str, &str), Timestamp> {
             "DaemonSet" => ("DaemonSet", owner.name.as_str()),
             _ => continue,
         };
-        let is_ready = pod.status.conditions.iter().any(|found| found.kind == "Ready" && found.status == "True");
-        if let Some(since) = rules::unready_since(pod).filter(|_| !is_ready) {
+        if let Some(since) = rules::unready_since(pod).filter(|_| !pod.is_ready()) {
             let earliest = found.entry((pod.metadata.namespace.as_str(), kind, name)).or_insert(since);
             *earliest = since.min(*earliest);
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::condition::Condition;
+use super::condition::{self, Condition};
 use super::{Amounts, Object};
 use crate::tools::kubernetes::quantity;
 
@@ -117,6 +117,11 @@ pub(in super::super) struct Terminated {
 }
 
 impl<Spec> Pod<Spec> {
+    /// Whether its readiness probes say that it can be used.
+    pub(in super::super) fn is_ready(&self) -> bool {
+        condition::find(&self.status.conditions, "Ready").is_some_and(|ready| ready.is("True"))
+    }
+
     /// Whether it still takes room on its node.
     pub(in super::super) fn is_alive(&self) -> bool {
         !matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
