@@ -32,6 +32,6 @@ pub fn prompts() -> Vec<PromptEntry> {
 #[must_use]
 pub fn resources() -> Vec<Arc<dyn Resource>> {
     let mut resources = resources::resources();
-    resources.push(Arc::new(kubernetes::objects::Objects));
+    resources.push(Arc::new(kubernetes::resources::Objects));
     resources
 }

@@ -8,8 +8,8 @@ mod pods;
 mod read;
 mod rollouts;
 
-pub(super) mod objects;
 pub(super) mod prompts;
+pub(super) mod resources;
 
 mod args;
 mod family;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::objects;
+use super::resources;
 use crate::call::Context;
 use crate::error::Result;
 use crate::toolkit::{Prompt, PromptEntry, Reader, prompt, user_message};
@@ -63,7 +63,7 @@ impl Prompt for WorkloadDiagnosis {
     }
 
     async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
-        objects::complete(argument, reader, context).await
+        resources::complete(argument, reader, context).await
     }
 }
 
@@ -102,7 +102,7 @@ impl Prompt for ServiceConnectivity {
     }
 
     async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
-        objects::complete(argument, reader, context).await
+        resources::complete(argument, reader, context).await
     }
 }
 
@@ -138,7 +138,7 @@ impl Prompt for RolloutRecovery {
     }
 
     async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
-        objects::complete(argument, reader, context).await
+        resources::complete(argument, reader, context).await
     }
 }
 
@@ -175,7 +175,7 @@ impl Prompt for SafeChange {
     }
 
     async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
-        objects::complete(argument, reader, context).await
+        resources::complete(argument, reader, context).await
     }
 }
 
@@ -207,6 +207,6 @@ impl Prompt for FleetReport {
     }
 
     async fn complete(argument: &str, _: &str, reader: &dyn Reader, context: &Context) -> Result<Vec<String>> {
-        objects::complete(argument, reader, context).await
+        resources::complete(argument, reader, context).await
     }
 }
