@@ -4,6 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::super::model::label;
+use super::super::state::until::Until;
+use super::super::state::watch::Wish;
 use super::diff::CONTEXT;
 use super::manifests::{self, Manifest};
 use super::server_side::{self, Conflict, Effect, Way, failure};
@@ -12,9 +15,6 @@ use crate::backends::kubernetes::Refused;
 use crate::error::{Error, Result};
 use crate::toolkit::args::MaxTokens;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-use crate::tools::kubernetes::model::label;
-use crate::tools::kubernetes::state::until::Until;
-use crate::tools::kubernetes::state::watch::Wish;
 
 /// Applies YAML to a cluster, by server-side apply.
 ///

@@ -7,6 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::super::args::{check_namespace, check_verb};
+use super::super::model::label;
+use super::super::pointer;
+use super::super::state::until::Until;
+use super::super::state::watch::Wish;
 use super::dependents::Dependents;
 use super::server_side::failure;
 use crate::backends::Kubernetes;
@@ -14,11 +19,6 @@ use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-use crate::tools::kubernetes::args::{check_namespace, check_verb};
-use crate::tools::kubernetes::model::label;
-use crate::tools::kubernetes::pointer;
-use crate::tools::kubernetes::state::until::Until;
-use crate::tools::kubernetes::state::watch::Wish;
 
 /// Names in one call.
 const MOST_NAMES: usize = 20;

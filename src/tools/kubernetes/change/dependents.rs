@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
+use super::super::family::is_record;
+use super::super::model::{Metadata, Named};
+use super::super::pointer;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, List, Request};
 use crate::error::Result;
-use crate::tools::kubernetes::family::is_record;
-use crate::tools::kubernetes::model::{Metadata, Named};
-use crate::tools::kubernetes::pointer;
 
 /// Kinds that are looked through.
 const MOST_KINDS: usize = 150;

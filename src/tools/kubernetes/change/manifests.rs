@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::super::model::label;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Kinds, Request, has_fingerprint};
 use crate::error::{Error, Result};
-use crate::tools::kubernetes::model::label;
 use crate::yaml;
 
 /// Bytes of all manifests.

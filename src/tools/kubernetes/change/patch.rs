@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::super::args::{check_namespace, check_verb};
+use super::super::model::label;
+use super::super::pointer;
 use super::diff::{self, CONTEXT};
 use super::server_side::{self, strict};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request, has_fingerprint};
 use crate::error::{Error, Result};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-use crate::tools::kubernetes::args::{check_namespace, check_verb};
-use crate::tools::kubernetes::model::label;
-use crate::tools::kubernetes::pointer;
 use crate::yaml;
 
 /// Changes a part of one object, and shows what it changed.

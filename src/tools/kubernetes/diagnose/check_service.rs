@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::model::{EndpointSlice, Named, Pod, Service, ServicePort};
+use super::super::selector::{self, has_all};
 use super::policies::{End, PodPort, Policy as NetworkPolicy, Way};
 use super::read::{all, object};
 use super::{routes, rules};
@@ -14,8 +16,6 @@ use crate::backends::kubernetes::Refused;
 use crate::error::{Error, Result};
 use crate::toolkit::args::MaxTokens;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-use crate::tools::kubernetes::model::{EndpointSlice, Named, Pod, Service, ServicePort};
-use crate::tools::kubernetes::selector::{self, has_all};
 
 /// Pods that are told of one by one.
 const MOST_PODS: usize = 5;
@@ -77,15 +77,15 @@ impl Tool for CheckService {
     type Backend = Kubernetes;
     type Output = Facts<Chain>;
 
-    async fn call(self, kubernetes: &Kubernetes) -> Result<Facts<Chain>> {
-        let kind = kubernetes.kind("services").await?;
+    async fn call(self, cluster: &Kubernetes) -> Result<Facts<Chain>> {
+        let kind = cluster.kind("services").await?;
         let from = match &self.from {
-            Some(from) => Some(source(kubernetes, from).await?),
+            Some(from) => Some(source(cluster, from).await?),
             None => None,
         };
-        let service: Service = object(kubernetes, &kind, Some(&self.namespace), &self.name).await?;
+        let service: Service = object(cluster, &kind, Some(&self.namespace), &self.name).await?;
         let ports = self.ports(&service)?;
-        let mut check = Check { kubernetes, namespace: &self.namespace, hops: Vec::new() };
+        let mut check = Check { cluster, namespace: &self.namespace, hops: Vec::new() };
         check.routes(&service).await?;
         check.service(&service);
         if service.spec.kind != "ExternalName" {
@@ -93,7 +93,7 @@ impl Tool for CheckService {
         }
         let chain = Chain { verdict: check.verdict(&self.name), hops: check.hops };
         let lines: Vec<_> = chain.hops.iter().map(Hop::line).collect();
-        let text = kubernetes.redact_text(&format!("{}\n{}", chain.verdict, lines.join("\n"))).into_owned();
+        let text = cluster.redact_text(&format!("{}\n{}", chain.verdict, lines.join("\n"))).into_owned();
         Ok(Facts::new(chain).text(text))
     }
 }
@@ -129,14 +129,14 @@ impl Hop {
 }
 
 struct Check<'a> {
-    kubernetes: &'a Kubernetes,
+    cluster: &'a Kubernetes,
     namespace: &'a str,
     hops: Vec<Hop>,
 }
 
 impl Check<'_> {
     fn say(&mut self, hop: &'static str, state: State, reason: impl Into<String>) {
-        let reason = self.kubernetes.redact_text(&reason.into()).into_owned();
+        let reason = self.cluster.redact_text(&reason.into()).into_owned();
         self.hops.push(Hop { hop, state, reason });
     }
 
@@ -154,14 +154,14 @@ impl Check<'_> {
 
     async fn routes(&mut self, service: &Service) -> Result<()> {
         let before = self.hops.len();
-        let ingresses = all::<Value>(self.kubernetes, "networking.k8s.io", "ingresses", Some(self.namespace), "").await;
+        let ingresses = all::<Value>(self.cluster, "networking.k8s.io", "ingresses", Some(self.namespace), "").await;
         for ingress in self.readable("route", ingresses)?.iter().flatten() {
             for (state, reason) in routes::of_ingress(ingress, service) {
                 self.say("route", state, reason);
             }
         }
         let routes =
-            all::<Value>(self.kubernetes, "gateway.networking.k8s.io", "httproutes", Some(self.namespace), "").await;
+            all::<Value>(self.cluster, "gateway.networking.k8s.io", "httproutes", Some(self.namespace), "").await;
         for route in self.readable("route", routes)?.iter().flatten() {
             for (state, reason) in routes::of_http_route(route, service) {
                 self.say("route", state, reason);
@@ -199,8 +199,8 @@ impl Check<'_> {
     async fn behind(&mut self, service: &Service, ports: &[&ServicePort], from: Option<&End>) -> Result<()> {
         let label = format!("kubernetes.io/service-name={}", service.metadata.name);
         let (slices, pods) = tokio::join!(
-            all::<EndpointSlice>(self.kubernetes, "discovery.k8s.io", "endpointslices", Some(self.namespace), &label),
-            all::<Pod>(self.kubernetes, "", "pods", Some(self.namespace), ""),
+            all::<EndpointSlice>(self.cluster, "discovery.k8s.io", "endpointslices", Some(self.namespace), &label),
+            all::<Pod>(self.cluster, "", "pods", Some(self.namespace), ""),
         );
         let all_pods = self.readable("pods", pods)?;
         let has_selector = !service.spec.selector.is_empty();
@@ -259,7 +259,7 @@ impl Check<'_> {
             return;
         }
         let ready = pods.iter().filter(|pod| pod.is_ready()).count();
-        let now = self.kubernetes.context.now;
+        let now = self.cluster.context.now;
         let mut reason = format!("{ready} of {} are ready", pods.len());
         for pod in pods.iter().filter(|pod| !pod.is_ready()).take(MOST_PODS) {
             let troubles: Vec<_> =
@@ -278,7 +278,7 @@ impl Check<'_> {
         let Some(pod) = pods.first() else { return Ok(()) };
         let labels = &pod.metadata.labels;
         let found =
-            all::<NetworkPolicy>(self.kubernetes, "networking.k8s.io", "networkpolicies", Some(self.namespace), "");
+            all::<NetworkPolicy>(self.cluster, "networking.k8s.io", "networkpolicies", Some(self.namespace), "");
         let Some(found) = self.readable("policy", found.await)? else { return Ok(()) };
         let limiting: Vec<_> = found.iter().filter(|policy| policy.spec.limits(labels, Way::In)).collect();
         let targets: Vec<PodPort> = ports.iter().map(|port| pod_port(port, pod)).collect();
@@ -298,13 +298,13 @@ impl Check<'_> {
         }
         let Some(from) = from else { return Ok(()) };
         let found =
-            all::<NetworkPolicy>(self.kubernetes, "networking.k8s.io", "networkpolicies", Some(&from.namespace), "");
+            all::<NetworkPolicy>(self.cluster, "networking.k8s.io", "networkpolicies", Some(&from.namespace), "");
         let Some(found) = self.readable("policy", found.await)? else { return Ok(()) };
         let limiting: Vec<_> = found.iter().filter(|policy| policy.spec.limits(&from.labels, Way::Out)).collect();
         if limiting.is_empty() {
             return Ok(());
         }
-        let namespace_labels = namespace_labels(self.kubernetes, self.namespace).await;
+        let namespace_labels = namespace_labels(self.cluster, self.namespace).await;
         let target = End { namespace: self.namespace.to_owned(), namespace_labels, labels: labels.clone() };
         self.judge(Way::Out, &limiting, &from.namespace, &target, &targets);
         Ok(())
@@ -361,7 +361,7 @@ fn pod_port(port: &ServicePort, pod: &Pod) -> PodPort {
 }
 
 /// The caller that `namespace/kind/name` means.
-async fn source(kubernetes: &Kubernetes, from: &str) -> Result<End> {
+async fn source(cluster: &Kubernetes, from: &str) -> Result<End> {
     let parts: Vec<_> = from.split('/').collect();
     let [namespace, kind, name] = parts.as_slice() else {
         return Err(Error::BadArguments(format!(
@@ -369,8 +369,8 @@ async fn source(kubernetes: &Kubernetes, from: &str) -> Result<End> {
             from.escape_debug()
         )));
     };
-    let kind = kubernetes.kind(kind).await?;
-    let object: Value = object(kubernetes, &kind, Some(namespace), name).await?;
+    let kind = cluster.kind(kind).await?;
+    let object: Value = object(cluster, &kind, Some(namespace), name).await?;
     let template = ["/spec/jobTemplate/spec/template/metadata/labels", "/spec/template/metadata/labels"];
     let labels = match kind.plural.as_str() {
         "pods" => object.pointer("/metadata/labels"),
@@ -379,15 +379,15 @@ async fn source(kubernetes: &Kubernetes, from: &str) -> Result<End> {
     let labels = labels.and_then(|labels| BTreeMap::deserialize(labels).ok()).ok_or_else(|| {
         Error::BadArguments(format!("from: {} `{name}` has no pods with labels; name a pod or a workload", kind.kind))
     })?;
-    let namespace_labels = namespace_labels(kubernetes, namespace).await;
+    let namespace_labels = namespace_labels(cluster, namespace).await;
     Ok(End { namespace: (*namespace).to_owned(), namespace_labels, labels })
 }
 
 /// The labels of a namespace; at least its name, which every namespace has as a label.
-async fn namespace_labels(kubernetes: &Kubernetes, namespace: &str) -> BTreeMap<String, String> {
+async fn namespace_labels(cluster: &Kubernetes, namespace: &str) -> BTreeMap<String, String> {
     let read = async {
-        let kind = kubernetes.kind("namespaces").await?;
-        kubernetes.object::<Named>(&kind, None, namespace).await.map_err(Error::from)
+        let kind = cluster.kind("namespaces").await?;
+        cluster.object::<Named>(&kind, None, namespace).await.map_err(Error::from)
     };
     match read.await {
         Ok(found) => found.metadata.labels,

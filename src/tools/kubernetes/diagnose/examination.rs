@@ -6,6 +6,12 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::model::{
+    Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Named, Node, Pod, Service,
+    StorageClass, Workload, condition,
+};
+use super::super::pointer;
+use super::super::selector::has_all;
 use super::evidence::{self, LogTail};
 use super::read::all;
 use super::resource::Finding;
@@ -16,12 +22,6 @@ use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Kind, Refused, Request};
 use crate::error::{Error, Result};
 use crate::tools::ages::at;
-use crate::tools::kubernetes::model::{
-    Autoscaler, Claim, Condition, ContainerStatus, CronJob, EndpointSlice, Job, Named, Node, Pod, Service,
-    StorageClass, Workload, condition,
-};
-use crate::tools::kubernetes::pointer;
-use crate::tools::kubernetes::selector::has_all;
 
 /// Pods of one workload whose events and logs are looked at.
 const MOST_PODS: usize = 5;
@@ -41,7 +41,7 @@ struct Failing {
 
 /// What was seen so far.
 pub(super) struct Examination<'a> {
-    pub(super) kubernetes: &'a Kubernetes,
+    pub(super) cluster: &'a Kubernetes,
     pub(super) namespace: Option<&'a str>,
     pub(super) findings: Vec<Finding>,
     pub(super) conditions: Vec<String>,
@@ -54,9 +54,9 @@ pub(super) struct Examination<'a> {
 }
 
 impl<'a> Examination<'a> {
-    pub(super) fn new(kubernetes: &'a Kubernetes, namespace: Option<&'a str>) -> Self {
+    pub(super) fn new(cluster: &'a Kubernetes, namespace: Option<&'a str>) -> Self {
         Self {
-            kubernetes,
+            cluster,
             namespace,
             findings: Vec::new(),
             conditions: Vec::new(),
@@ -107,7 +107,7 @@ impl<'a> Examination<'a> {
                 severity: trouble.severity,
                 problem: trouble.problem,
                 object: format!("{kind} {name}"),
-                what: self.kubernetes.redact_text(&trouble.what).into_owned(),
+                what: self.cluster.redact_text(&trouble.what).into_owned(),
                 evidence: trouble.evidence,
                 since: trouble.since.map(at),
                 next: trouble.next,
@@ -129,7 +129,7 @@ impl<'a> Examination<'a> {
 
     fn typed<T: DeserializeOwned>(&self, object: &Value) -> Result<T> {
         T::deserialize(object).map_err(|error| Error::Backend {
-            backend: format!("kubernetes/{}", self.kubernetes.name()),
+            backend: format!("kubernetes/{}", self.cluster.name()),
             status: 200,
             message: format!("the object is not what its API promises ({error})"),
         })
@@ -139,7 +139,7 @@ impl<'a> Examination<'a> {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let found = all(self.kubernetes, group, plural, self.namespace, labels).await;
+        let found = all(self.cluster, group, plural, self.namespace, labels).await;
         self.readable(plural, found)
     }
 
@@ -150,7 +150,7 @@ impl<'a> Examination<'a> {
             let message = if found.message.is_empty() {
                 String::new()
             } else {
-                format!(": {}", shortened(&self.kubernetes.redact_text(&found.message), 160))
+                format!(": {}", shortened(&self.cluster.redact_text(&found.message), 160))
             };
             self.conditions.push(format!("{}={}{reason}{since}{message}", found.kind, found.status));
         }
@@ -158,7 +158,7 @@ impl<'a> Examination<'a> {
 
     fn pod(&mut self, pod: &Pod) {
         let name = &pod.metadata.name;
-        self.add("Pod", name, rules::pod(pod, self.kubernetes.context.now));
+        self.add("Pod", name, rules::pod(pod, self.cluster.context.now));
         let containers = pod.status.init_container_statuses.iter().chain(&pod.status.container_statuses);
         for container in containers {
             self.termination(name, container);
@@ -176,7 +176,7 @@ impl<'a> Examination<'a> {
         let last = container.state.terminated.as_ref().or(container.last_state.terminated.as_ref());
         let Some(last) = last.filter(|last| last.exit_code != 0) else { return };
         let finished = last.finished_at.map(|finished| format!(" at {}", at(finished))).unwrap_or_default();
-        let message = shortened(&self.kubernetes.redact_text(&last.message), 200);
+        let message = shortened(&self.cluster.redact_text(&last.message), 200);
         let message = if message.is_empty() { message } else { format!(": {message}") };
         self.terminations.push(format!(
             "{pod}/{}: {} (exit code {}){finished}, {} restarts{message}",
@@ -187,9 +187,9 @@ impl<'a> Examination<'a> {
     /// Node, claims and configuration of a pod.
     async fn surroundings(&mut self, pod: &Pod, object: &Value) -> Result<()> {
         if !pod.spec.node_name.is_empty() {
-            let kinds = self.kubernetes.kinds().await?;
+            let kinds = self.cluster.kinds().await?;
             if let Some(kind) = kinds.built_in("", "nodes") {
-                let found = self.kubernetes.object::<Node>(kind, None, &pod.spec.node_name).await;
+                let found = self.cluster.object::<Node>(kind, None, &pod.spec.node_name).await;
                 if let Some(node) = self.readable("its node", found)? {
                     self.add("Node", &node.metadata.name, rules::node(&node));
                 }
@@ -210,7 +210,7 @@ impl<'a> Examination<'a> {
         let labels = workload.spec.selector.query().unwrap_or_default();
         let mut owners = vec![workload.metadata.uid.clone()];
         if kind.plural == "deployments" {
-            let found = revisions::replica_sets(self.kubernetes, self.namespace, &workload.metadata.uid, &labels).await;
+            let found = revisions::replica_sets(self.cluster, self.namespace, &workload.metadata.uid, &labels).await;
             if let Some(sets) = self.readable("its ReplicaSets", found)? {
                 self.changes.extend(revisions::changes(&sets));
                 owners.extend(sets.iter().map(|set| set.metadata.uid.clone()));
@@ -240,7 +240,7 @@ impl<'a> Examination<'a> {
 
     /// Looks at pods: those with the same problem become one finding.
     fn pods(&mut self, pods: &[Pod]) {
-        let now = self.kubernetes.context.now;
+        let now = self.cluster.context.now;
         let mut seen = BTreeMap::<String, (usize, usize)>::new();
         let mut looked_at = 0;
         for pod in pods {
@@ -299,12 +299,12 @@ impl<'a> Examination<'a> {
     async fn node(&mut self, node: &Node) -> Result<()> {
         let name = &node.metadata.name;
         self.add("Node", name, rules::node(node));
-        let kinds = self.kubernetes.kinds().await?;
+        let kinds = self.cluster.kinds().await?;
         let Some(kind) = kinds.built_in("", "pods") else { return Ok(()) };
         let request = Request::get(kind.path(None)?).query("fieldSelector", format!("spec.nodeName={name}"));
-        let found = self.kubernetes.list_with_secrets::<Pod>(request).await;
+        let found = self.cluster.list_with_secrets::<Pod>(request).await;
         let Some(pods) = self.readable("its pods", found)? else { return Ok(()) };
-        let now = self.kubernetes.context.now;
+        let now = self.cluster.context.now;
         let broken: Vec<_> = pods.iter().filter(|pod| !rules::pod(pod, now).is_empty()).collect();
         if broken.is_empty() {
             return Ok(());
@@ -385,7 +385,7 @@ impl<'a> Examination<'a> {
 
     /// The events of all that was looked at; some of them are findings.
     pub(super) async fn events(&mut self, start: Timestamp) -> Vec<String> {
-        let found = evidence::events(self.kubernetes, self.namespace, &self.subjects, start).await;
+        let found = evidence::events(self.cluster, self.namespace, &self.subjects, start).await;
         let found = match found {
             Ok(found) => found,
             Err(refused) => {
@@ -415,7 +415,7 @@ impl<'a> Examination<'a> {
             };
             self.add(kind, name, [trouble]);
         }
-        found.iter().take(MOST_EVENTS).map(|event| evidence::line(event, self.kubernetes)).collect()
+        found.iter().take(MOST_EVENTS).map(|event| evidence::line(event, self.cluster)).collect()
     }
 
     /// The ends of the logs of containers that fail.
@@ -424,7 +424,7 @@ impl<'a> Examination<'a> {
         let Some(namespace) = self.namespace else { return tails };
         for failing in self.failing.iter().take(MOST_LOGS) {
             let Failing { pod, container, restarted } = failing;
-            match evidence::log(self.kubernetes, namespace, pod, container, *restarted).await {
+            match evidence::log(self.cluster, namespace, pod, container, *restarted).await {
                 Ok(tail) if !tail.tail.is_empty() => tails.push(tail),
                 Ok(_) => {}
                 Err(refused) => {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::tools::kubernetes::model::Object;
-use crate::tools::kubernetes::selector::Selector;
+use super::super::model::Object;
+use super::super::selector::Selector;
 
 pub(super) type Policy = Object<PolicySpec>;
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::super::model::{Claim, Named, Service};
+use super::super::pointer::list;
 use super::examination::Examination;
 use super::trouble::{Severity, Trouble};
 use crate::backends::kubernetes::{AS_METADATA, Refused, Request};
 use crate::error::Result;
-use crate::tools::kubernetes::model::{Claim, Named, Service};
-use crate::tools::kubernetes::pointer::list;
 
 /// Looks at the claims, ConfigMaps and Secrets that a pod needs.
 pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Result<()> {
@@ -39,11 +39,11 @@ pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Resul
             need("secrets", source.get("secretRef"), "name", field);
         }
     }
-    let kinds = examination.kubernetes.kinds().await?;
+    let kinds = examination.cluster.kinds().await?;
     for (plural, name, field) in needed {
         let Some(kind) = kinds.built_in("", plural) else { continue };
         if plural == "persistentvolumeclaims" {
-            let claim = examination.kubernetes.object::<Claim>(kind, examination.namespace, &name).await;
+            let claim = examination.cluster.object::<Claim>(kind, examination.namespace, &name).await;
             match claim {
                 Err(Refused::Status(status)) if status.code == 404 => {
                     examination.add(&kind.kind, &name, [missing(&kind.kind, &name, &field)]);
@@ -58,7 +58,7 @@ pub(super) async fn pod(examination: &mut Examination<'_>, pod: &Value) -> Resul
         }
         // Whether a Secret exists is all that counts.
         let request = Request::get(kind.object_path(examination.namespace, &name)?).accept(AS_METADATA);
-        match examination.kubernetes.get::<Named>(request).await {
+        match examination.cluster.get::<Named>(request).await {
             Err(Refused::Status(status)) if status.code == 404 => {
                 examination.add(&kind.kind, &name, [missing(&kind.kind, &name, &field)]);
             }
@@ -84,12 +84,12 @@ pub(super) async fn ingress(examination: &mut Examination<'_>, ingress: &Value) 
             }
         }
     }
-    let kinds = examination.kubernetes.kinds().await?;
+    let kinds = examination.cluster.kinds().await?;
     let Some(kind) = kinds.built_in("", "services") else { return Ok(()) };
     let mut seen = BTreeSet::new();
     for (field, backend) in backends {
         let name = backend["name"].as_str().unwrap_or_default();
-        let service = match examination.kubernetes.object::<Service>(kind, examination.namespace, name).await {
+        let service = match examination.cluster.object::<Service>(kind, examination.namespace, name).await {
             Err(Refused::Status(status)) if status.code == 404 => {
                 examination.add("Service", name, [missing("Service", name, &field)]);
                 continue;

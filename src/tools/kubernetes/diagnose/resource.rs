@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::args::check_namespace;
 use super::evidence::LogTail;
 use super::examination::Examination;
 use super::read;
@@ -14,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::{MaxTokens, Moment};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::tools::ages::at;
-use crate::tools::kubernetes::args::check_namespace;
 
 /// Explains why one object is not well, with evidence.
 ///
@@ -97,10 +97,10 @@ impl Tool for DiagnoseResource {
     type Backend = Kubernetes;
     type Output = Facts<Diagnosis>;
 
-    async fn call(self, kubernetes: &Kubernetes) -> Result<Facts<Diagnosis>> {
-        let kind = kubernetes.kind(&self.kind).await?;
+    async fn call(self, cluster: &Kubernetes) -> Result<Facts<Diagnosis>> {
+        let kind = cluster.kind(&self.kind).await?;
         check_namespace(&kind, self.namespace.as_deref())?;
-        let now = kubernetes.context.now;
+        let now = cluster.context.now;
         let start = self.start.when(now);
         if start > now {
             return Err(Error::BadArguments(format!(
@@ -108,8 +108,8 @@ impl Tool for DiagnoseResource {
                 self.start
             )));
         }
-        let object: Value = read::object(kubernetes, &kind, self.namespace.as_deref(), &self.name).await?;
-        let mut examination = Examination::new(kubernetes, self.namespace.as_deref());
+        let object: Value = read::object(cluster, &kind, self.namespace.as_deref(), &self.name).await?;
+        let mut examination = Examination::new(cluster, self.namespace.as_deref());
         examination.object(&kind, &object).await?;
         let events = examination.events(start).await;
         let logs = if self.logs { examination.logs().await } else { Vec::new() };

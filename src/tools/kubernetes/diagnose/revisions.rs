@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::super::model::Object;
 use super::read::all;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::Refused;
 use crate::tools::ages::at;
-use crate::tools::kubernetes::model::Object;
 
 /// A ReplicaSet, as far as it says what changed.
 pub(super) type ReplicaSet = Object<Spec>;
@@ -40,12 +40,12 @@ struct Image {
 
 /// The ReplicaSets of a Deployment, the newest revision first.
 pub(super) async fn replica_sets(
-    kubernetes: &Kubernetes,
+    cluster: &Kubernetes,
     namespace: Option<&str>,
     deployment: &str,
     labels: &str,
 ) -> Result<Vec<ReplicaSet>, Refused> {
-    let mut sets: Vec<ReplicaSet> = all(kubernetes, "apps", "replicasets", namespace, labels).await?;
+    let mut sets: Vec<ReplicaSet> = all(cluster, "apps", "replicasets", namespace, labels).await?;
     sets.retain(|set| set.metadata.is_of(&[deployment]));
     sets.sort_by_key(|set| std::cmp::Reverse(revision(set)));
     Ok(sets)

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::super::model::Service;
+use super::super::pointer::{list, text};
 use super::check_service::State;
 use super::references::leads_to_port;
-use crate::tools::kubernetes::model::Service;
-use crate::tools::kubernetes::pointer::{list, text};
 
 /// The paths of an Ingress that lead to a service.
 pub(super) fn of_ingress(ingress: &Value, service: &Service) -> Vec<(State, String)> {

@@ -9,6 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::super::model::{
+    Autoscaler, Claim, CronJob, EndpointSlice, Job, Metadata, Node, Pod, Service, StorageClass, Workload,
+};
+use super::super::selector::has_all;
 use super::read::{all, check_namespace_exists};
 use super::rules;
 use super::trouble::{Severity, Trouble};
@@ -19,10 +23,6 @@ use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens, Span};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 use crate::tools::ages::at;
-use crate::tools::kubernetes::model::{
-    Autoscaler, Claim, CronJob, EndpointSlice, Job, Metadata, Node, Pod, Service, StorageClass, Workload,
-};
-use crate::tools::kubernetes::selector::has_all;
 
 /// Finds everything broken in a namespace, cluster or fleet, worst first.
 ///
@@ -91,14 +91,14 @@ impl Tool for GetUnhealthyResources {
     type Backend = Kubernetes;
     type Output = Listing<Broken>;
 
-    async fn call(self, kubernetes: &Kubernetes) -> Result<Listing<Broken>> {
-        let mut scan = Scan::new(&self, kubernetes);
-        let read = Box::pin(self.read(kubernetes)).await;
+    async fn call(self, cluster: &Kubernetes) -> Result<Listing<Broken>> {
+        let mut scan = Scan::new(&self, cluster);
+        let read = Box::pin(self.read(cluster)).await;
         scan.judge(read)?;
         if scan.found.is_empty()
             && let Some(namespace) = &self.namespace
         {
-            check_namespace_exists(kubernetes, namespace).await?;
+            check_namespace_exists(cluster, namespace).await?;
         }
         Ok(scan.listing())
     }
@@ -131,25 +131,25 @@ impl GetUnhealthyResources {
         }
     }
 
-    async fn read(&self, kubernetes: &Kubernetes) -> Objects {
+    async fn read(&self, cluster: &Kubernetes) -> Objects {
         let (workloads, jobs) = (self.wants(Part::Workloads), self.wants(Part::Jobs));
         let (claims, services) = (self.wants(Part::Claims), self.wants(Part::Services));
         let pods = self.wants(Part::Pods) || workloads || services;
         let (pods, deployments, stateful_sets, daemon_sets, jobs, cron_jobs) = tokio::join!(
-            self.list(kubernetes, pods, "", "pods"),
-            self.list(kubernetes, workloads, "apps", "deployments"),
-            self.list(kubernetes, workloads, "apps", "statefulsets"),
-            self.list(kubernetes, workloads, "apps", "daemonsets"),
-            self.list(kubernetes, jobs, "batch", "jobs"),
-            self.list(kubernetes, jobs, "batch", "cronjobs"),
+            self.list(cluster, pods, "", "pods"),
+            self.list(cluster, workloads, "apps", "deployments"),
+            self.list(cluster, workloads, "apps", "statefulsets"),
+            self.list(cluster, workloads, "apps", "daemonsets"),
+            self.list(cluster, jobs, "batch", "jobs"),
+            self.list(cluster, jobs, "batch", "cronjobs"),
         );
         let (nodes, claims, classes, autoscalers, services, slices) = tokio::join!(
-            self.list(kubernetes, self.wants(Part::Nodes), "", "nodes"),
-            self.list(kubernetes, claims, "", "persistentvolumeclaims"),
-            self.list(kubernetes, claims, "storage.k8s.io", "storageclasses"),
-            self.list(kubernetes, self.wants(Part::Autoscalers), "autoscaling", "horizontalpodautoscalers"),
-            self.list(kubernetes, services, "", "services"),
-            self.list(kubernetes, services, "discovery.k8s.io", "endpointslices"),
+            self.list(cluster, self.wants(Part::Nodes), "", "nodes"),
+            self.list(cluster, claims, "", "persistentvolumeclaims"),
+            self.list(cluster, claims, "storage.k8s.io", "storageclasses"),
+            self.list(cluster, self.wants(Part::Autoscalers), "autoscaling", "horizontalpodautoscalers"),
+            self.list(cluster, services, "", "services"),
+            self.list(cluster, services, "discovery.k8s.io", "endpointslices"),
         );
         Objects {
             pods,
@@ -167,21 +167,21 @@ impl GetUnhealthyResources {
         }
     }
 
-    async fn list<T>(&self, kubernetes: &Kubernetes, wanted: bool, group: &str, plural: &str) -> Found<T>
+    async fn list<T>(&self, cluster: &Kubernetes, wanted: bool, group: &str, plural: &str) -> Found<T>
     where
         T: DeserializeOwned + Send + 'static,
     {
         if !wanted {
             return None;
         }
-        Some(all(kubernetes, group, plural, self.namespace.as_deref(), "").await)
+        Some(all(cluster, group, plural, self.namespace.as_deref(), "").await)
     }
 }
 
 /// The search of one cluster.
 struct Scan<'a> {
     tool: &'a GetUnhealthyResources,
-    kubernetes: &'a Kubernetes,
+    cluster: &'a Kubernetes,
     now: Timestamp,
     found: Vec<(Broken, usize)>,
     /// Troubles of pods by namespace, owner and problem: where their row is.
@@ -192,10 +192,10 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(tool: &'a GetUnhealthyResources, kubernetes: &'a Kubernetes) -> Self {
-        let now = kubernetes.context.now;
+    fn new(tool: &'a GetUnhealthyResources, cluster: &'a Kubernetes) -> Self {
+        let now = cluster.context.now;
         let (found, groups) = (Vec::new(), HashMap::new());
-        Self { tool, kubernetes, now, found, groups, notes: Vec::new(), read: 0, refused: None }
+        Self { tool, cluster, now, found, groups, notes: Vec::new(), read: 0, refused: None }
     }
 
     /// What was read, if it could be; a refusal becomes a note.
@@ -351,7 +351,7 @@ impl<'a> Scan<'a> {
             name: object.name.clone(),
             problem: trouble.problem,
             since: trouble.since.map(at),
-            hint: self.kubernetes.redact_text(&hint).into_owned(),
+            hint: self.cluster.redact_text(&hint).into_owned(),
         };
         self.found.push((row, 1));
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::tools::kubernetes::pointer;
+use super::super::pointer;
 
 /// One condition.
 #[derive(Clone, Debug, Default, Deserialize)]

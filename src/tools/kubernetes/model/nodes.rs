@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::quantity;
 use super::condition::{self, Condition};
 use super::{Amounts, Object};
-use crate::tools::kubernetes::quantity;
 
 /// A node. Its images may be many, and are read only where their type is named.
 pub(in super::super) type Node<Images = IgnoredAny> = Object<NodeSpec, NodeStatus<Images>>;

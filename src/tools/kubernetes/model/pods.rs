@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::quantity;
 use super::condition::{self, Condition};
 use super::{Amounts, Object};
-use crate::tools::kubernetes::quantity;
 
 /// A pod, with as much of its specification as a tool needs: what it takes of its node is read only where [`Demand`] is
 /// named, as reading it of thousands takes a third longer.

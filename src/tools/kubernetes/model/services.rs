@@ -4,8 +4,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::super::selector::Labels;
 use super::{Metadata, Object, Pod};
-use crate::tools::kubernetes::selector::Labels;
 
 pub(in super::super) type Service = Object<ServiceSpec, ServiceStatus>;
 

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::super::selector::Selector;
 use super::Object;
 use super::condition::Condition;
-use crate::tools::kubernetes::selector::Selector;
 
 /// Deployments, StatefulSets, ReplicaSets and DaemonSets.
 pub(in super::super) type Workload = Object<WorkloadSpec, WorkloadStatus>;

@@ -5,12 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::super::model::{Node, Taint};
 use super::state::{Pod, node, node_path, pods_on};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::Result;
 use crate::toolkit::{Facts, Permission, Policy, Tool};
-use crate::tools::kubernetes::model::{Node, Taint};
 
 /// Makes a node unschedulable, or schedulable again.
 ///

@@ -7,6 +7,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::model::{Node, Owner};
 use super::cordon::set_cordoned;
 use super::eviction::{Asked, Fate, evict, fate};
 use super::state::{Pod, node, pods_on};
@@ -15,7 +16,6 @@ use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::Limit;
 use crate::toolkit::{Listing, Permission, Policy, Tool};
-use crate::tools::kubernetes::model::{Node, Owner};
 
 /// Pods that are asked to leave at the same time.
 const AT_ONCE: usize = 10;

@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 
+use super::super::model::{self, Demand, Node};
+use super::super::nearby;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::{Error, Result};
-use crate::tools::kubernetes::model::{self, Demand, Node};
-use crate::tools::kubernetes::nearby;
 
 /// A pod with what it takes of its node.
 pub(super) type Pod = model::Pod<Demand>;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::super::model::{Image, Node as AnyNode, Object, Taint};
 use super::super::quantity::{bytes, percent, processors};
 use super::state::{Pod, node, node_path, pods_on};
 use crate::answers::Row;
@@ -17,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
 use crate::tools::ages;
-use crate::tools::kubernetes::model::{Image, Node as AnyNode, Object, Taint};
 
 /// What stands for a part that cannot be read.
 const UNKNOWN: &str = "unknown";

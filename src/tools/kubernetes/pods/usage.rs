@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wildmatch::WildMatch;
 
+use super::super::model::{Amounts, ContainerUsage, Demand, Metadata, Node, Pod, Usage};
 use super::super::quantity::{self, mebibytes, millicores};
 use crate::answers::{Order, Row};
 use crate::backends::Kubernetes;
@@ -15,7 +16,6 @@ use crate::backends::kubernetes::{List, Refused, Request, segment};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
-use crate::tools::kubernetes::model::{Amounts, ContainerUsage, Demand, Metadata, Node, Pod, Usage};
 
 /// Shows top nodes, pods or containers by CPU and memory.
 ///

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::super::state::watch::Waited;
 use super::workload::Workload;
 use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
@@ -79,7 +80,7 @@ impl Tool for RestartWorkload {
             None
         };
         let outcome = if self.dry_run { "dry run: nothing was changed" } else { "restarted" };
-        let rollout = waited.as_ref().map(crate::tools::kubernetes::state::watch::Waited::told);
+        let rollout = waited.as_ref().map(Waited::told);
         let told = rollout.as_ref().map_or(String::new(), |told| format!("; {told}"));
         let text = format!("{}: {outcome} at {moment}{told}", workload.label());
         let restarted =

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::super::model::condition::{self, Condition};
+use super::super::pointer;
 use super::Verdict;
-use crate::tools::kubernetes::model::condition::{self, Condition};
-use crate::tools::kubernetes::pointer;
 
 pub(super) fn ready(pod: &Value, phase: &str, conditions: &[Condition]) -> Verdict {
     if condition::find(conditions, "Ready").is_some_and(|ready| ready.is("True")) {

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::model::{Workload, condition};
 use super::Verdict;
-use crate::tools::kubernetes::model::{Workload, condition};
 
 /// How far a rollout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
