@@ -60,6 +60,7 @@ struct Version {
     git_version: String,
 }
 
+/// A pod with what it takes of its node.
 type Pod = model::Pod<Demand>;
 
 /// Everything that was read, as far as it could be.

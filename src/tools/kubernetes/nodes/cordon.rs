@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::model::{Node, Taint};
-use super::state::{Pod, node, node_path, pods_on};
+use super::find::{Pod, node, node_path, pods_on};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
 use crate::error::Result;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::model::{Node, Owner};
 use super::cordon::set_cordoned;
 use super::eviction::{Asked, Fate, evict, fate};
-use super::state::{Pod, node, pods_on};
+use super::find::{Pod, node, pods_on};
 use crate::answers::clean;
 use crate::backends::Kubernetes;
 use crate::error::{Error, Result};

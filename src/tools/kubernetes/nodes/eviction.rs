@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::state::Pod;
+use super::find::Pod;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request, Status, segment};
 use crate::error::{Error, Result};

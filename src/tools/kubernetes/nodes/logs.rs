@@ -5,7 +5,7 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::state::{node_path, unknown};
+use super::find::{node_path, unknown};
 use crate::answers::tokens;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request, Status};

@@ -3,8 +3,8 @@
 mod cordon;
 mod drain;
 mod eviction;
+mod find;
 mod logs;
-pub(super) mod state;
 mod status;
 
 use crate::toolkit::{Entry, fan_out, tool};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::model::{Image, Node as AnyNode, Object, Taint};
 use super::super::quantity::{bytes, percent, processors};
-use super::state::{Pod, node, node_path, pods_on};
+use super::find::{Pod, node, node_path, pods_on};
 use crate::answers::Row;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{Refused, Request};
