@@ -115,9 +115,10 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
     let mut width = if window.len() == 1 { WIDEST } else { WIDE };
     let render = |table: &Table, count: usize, width: usize| {
         let (rows, common) = table.structured(window, count, width);
-        (table.text(count, width), [Value::Array(rows), Value::Object(common)])
+        let (text, is_cut) = table.text(count, width);
+        (text, [Value::Array(rows), Value::Object(common)], is_cut)
     };
-    let fits = |(text, typed): &(String, [Value; 2])| text_fits(text, room) && values_fit(typed, room);
+    let fits = |(text, typed, _): &(String, [Value; 2], bool)| text_fits(text, room) && values_fit(typed, room);
     let mut shown = render(&table, count, width);
     if !fits(&shown) {
         width = WIDE;
@@ -142,13 +143,13 @@ fn fit_rows(answer: &Answer, rows: &[Row], page: Page, budget: usize) -> Fitted 
             shown = render(&table, count, width);
         }
     }
-    let (text, [typed, common]) = shown;
+    let (text, [typed, common], is_cut) = shown;
     let mut notes = answer.notes.clone();
     if !table.dropped().is_empty() {
         cut = true;
         notes.push(format!("Columns left out for room: {}.", some(table.dropped())));
     }
-    if text != table.text(count, WIDEST) {
+    if is_cut {
         cut = true;
         notes.push("Long cells are shortened.".into());
     }

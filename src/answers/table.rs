@@ -1,5 +1,6 @@
 //! Rows as a table: a header, one line a row, what all rows share stated once.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
@@ -12,17 +13,17 @@ const FEWEST_COLUMNS: usize = 3;
 
 /// Rows with one level of objects spread into columns, and shared values taken out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(super) struct Table<'a> {
     /// Column names, in the order that the rows have them in.
     columns: Vec<String>,
     /// What all rows have in common.
     common: Vec<(String, Value)>,
-    rows: Vec<Map<String, Value>>,
+    rows: Vec<Cow<'a, Row>>,
     dropped: Vec<String>,
 }
 
-impl Table {
-    pub(super) fn new(rows: &[Row]) -> Self {
+impl<'a> Table<'a> {
+    pub(super) fn new(rows: &'a [Row]) -> Self {
         let rows: Vec<_> = rows.iter().map(flat).collect();
         let mut columns: Vec<String> = Vec::new();
         for row in &rows {
@@ -73,11 +74,14 @@ impl Table {
 
     /// How many rows differ in the columns, leaving one of them out.
     fn distinct(&self, without: Option<usize>) -> usize {
-        let row_without = |row: &Map<String, Value>| {
-            let columns = self.columns.iter().enumerate().filter(|(place, _)| Some(*place) != without);
-            columns.map(|(_, name)| row.get(name).cloned()).collect::<Vec<_>>()
-        };
-        let seen: HashSet<Vec<Option<Value>>> = self.rows.iter().map(row_without).collect();
+        let seen: HashSet<Vec<Option<&Value>>> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let columns = self.columns.iter().enumerate().filter(|(place, _)| Some(*place) != without);
+                columns.map(|(_, name)| row.get(name)).collect()
+            })
+            .collect();
         seen.len()
     }
 
@@ -85,67 +89,69 @@ impl Table {
         &self.dropped
     }
 
-    /// The first `count` rows as text, cells at most `width` characters.
-    pub(super) fn text(&self, count: usize, width: usize) -> String {
+    /// The first `count` rows as text, cells at most `width` characters; and whether a cell was longer.
+    pub(super) fn text(&self, count: usize, width: usize) -> (String, bool) {
         let mut text = String::new();
+        let mut is_cut = false;
         if !self.common.is_empty() {
             text.push_str("all: ");
-            let common: Vec<_> =
-                self.common.iter().map(|(name, value)| format!("{name}={}", cell(value, width.max(60)))).collect();
-            text.push_str(&common.join("  "));
+            for (place, (name, value)) in self.common.iter().enumerate() {
+                text.push_str(if place == 0 { "" } else { "  " });
+                text.push_str(name);
+                text.push('=');
+                text.push_str(&cell(value, width.max(60), &mut is_cut));
+            }
             text.push('\n');
         }
         match &self.rows[..count.min(self.rows.len())] {
             [] => {}
             [row] if self.rows.len() == 1 => {
                 for name in &self.columns {
-                    text.push_str(&format!(
-                        "{name}: {}\n",
-                        cell(row.get(name).unwrap_or(&Value::Null), width.max(200))
-                    ));
+                    let value = cell(row.get(name).unwrap_or(&Value::Null), width.max(200), &mut is_cut);
+                    text.push_str(&format!("{name}: {value}\n"));
                 }
             }
             rows => {
-                let mut lines = vec![self.columns.clone()];
+                let mut lines: Vec<Vec<Cow<'_, str>>> = Vec::with_capacity(rows.len() + 1);
+                lines.push(self.columns.iter().map(|name| name.as_str().into()).collect());
                 lines.extend(rows.iter().map(|row| {
-                    self.columns
-                        .iter()
-                        .map(|name| {
-                            row.get(name).filter(|value| !is_empty(value)).map_or("-".into(), |v| cell(v, width))
-                        })
-                        .collect()
+                    let shown = |name: &String| match row.get(name).filter(|value| !is_empty(value)) {
+                        Some(value) => cell(value, width, &mut is_cut),
+                        None => "-".into(),
+                    };
+                    self.columns.iter().map(shown).collect()
                 }));
                 align(&mut text, &lines);
             }
         }
         text.truncate(text.trim_end().len());
-        text
+        (text, is_cut)
     }
 
     /// The first `count` rows, typed, without what is common or dropped; and what is common.
     pub(super) fn structured(&self, rows: &[Row], count: usize, width: usize) -> (Vec<Value>, Map<String, Value>) {
-        let hidden: HashSet<&str> =
+        let hidden: Vec<&str> =
             self.common.iter().map(|(name, _)| name.as_str()).chain(self.dropped.iter().map(String::as_str)).collect();
         let rows = rows.iter().take(count).map(|row| Value::Object(without(row, &hidden, width))).collect();
         (rows, self.common.iter().cloned().collect())
     }
 }
 
-fn without(row: &Row, hidden: &HashSet<&str>, width: usize) -> Map<String, Value> {
-    let mut kept = Map::new();
+fn without(row: &Row, hidden: &[&str], width: usize) -> Map<String, Value> {
+    let mut kept = Map::with_capacity(row.len());
     for (name, value) in row {
         match value {
             Value::Object(inner) if !inner.is_empty() => {
                 let inner: Map<_, _> = inner
                     .iter()
-                    .filter(|(key, value)| !hidden.contains(inner_name(row, key, name).as_str()) && !value.is_null())
+                    .filter(|(key, value)| !hidden.contains(&inner_name(row, key, name).as_str()) && !value.is_null())
                     .map(|(key, value)| (key.clone(), short(value, width)))
                     .collect();
                 if !inner.is_empty() {
                     kept.insert(name.clone(), Value::Object(inner));
                 }
             }
-            _ if hidden.contains(name.as_str()) || value.is_null() => {}
+            _ if hidden.contains(&name.as_str()) || value.is_null() => {}
             _ => {
                 kept.insert(name.clone(), short(value, width));
             }
@@ -156,13 +162,16 @@ fn without(row: &Row, hidden: &HashSet<&str>, width: usize) -> Map<String, Value
 
 fn short(value: &Value, width: usize) -> Value {
     match value {
-        Value::String(text) if text.chars().count() > width => Value::String(cut(text, width)),
+        Value::String(text) => Value::String(cut(text, width).into_owned()),
         other => other.clone(),
     }
 }
 
 /// A row with the entries of its objects as columns of their own.
-fn flat(row: &Row) -> Row {
+fn flat(row: &Row) -> Cow<'_, Row> {
+    if !row.values().any(Value::is_object) {
+        return Cow::Borrowed(row);
+    }
     let mut flat = Map::new();
     for (name, value) in row {
         match value {
@@ -176,7 +185,7 @@ fn flat(row: &Row) -> Row {
             }
         }
     }
-    flat
+    Cow::Owned(flat)
 }
 
 fn inner_name(row: &Row, key: &str, outer: &str) -> String {
@@ -184,25 +193,43 @@ fn inner_name(row: &Row, key: &str, outer: &str) -> String {
     if taken { format!("{outer}.{key}") } else { key.to_owned() }
 }
 
-fn cell(value: &Value, width: usize) -> String {
-    let text = scalar_text(value);
-    let text = if text.contains(['\n', '\t']) { text.split_whitespace().collect::<Vec<_>>().join(" ") } else { text };
-    cut(&text, width)
+/// A value in one line, at most `width` characters; tells in `is_cut` if it was longer.
+fn cell<'v>(value: &'v Value, width: usize, is_cut: &mut bool) -> Cow<'v, str> {
+    let text = match value {
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(scalar_text(other)),
+    };
+    let text = match text {
+        text if text.contains(['\n', '\t']) => Cow::Owned(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        text => text,
+    };
+    if is_short(&text, width) {
+        return text;
+    }
+    *is_cut = true;
+    cut(&text, width).into_owned().into()
 }
 
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
+/// Whether a text has at most `width` characters; it never has more of them than bytes.
+fn is_short(text: &str, width: usize) -> bool {
+    text.len() <= width || text.chars().count() <= width
+}
+
+/// The beginning of a text, with an ellipsis where it is longer than `width` characters.
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if is_short(text, width) {
+        return Cow::Borrowed(text);
     }
     let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
     short.push('…');
-    short
+    Cow::Owned(short)
 }
 
-fn align(text: &mut String, lines: &[Vec<String>]) {
+fn align(text: &mut String, lines: &[Vec<Cow<'_, str>>]) {
     let columns = lines.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
         (0..columns).map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)).collect();
+    text.reserve(lines.len() * (widths.iter().sum::<usize>() + 2 * columns));
     for line in lines {
         for (column, value) in line.iter().enumerate() {
             text.push_str(value);
@@ -232,7 +259,7 @@ mod tests {
             {"labels": {"job": "api", "pod": "api-22"}, "value": 2},
         ]));
         let table = Table::new(&rows);
-        insta::assert_snapshot!(table.text(9, 60), @r"
+        insta::assert_snapshot!(table.text(9, 60).0, @r"
         all: job=api
         pod     value
         api-1   1.5
@@ -245,11 +272,11 @@ mod tests {
 
     #[test]
     fn columns_that_some_rows_lack_keep_their_place() {
-        let table =
-            Table::new(&rows(&json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}])));
-        assert_eq!(table.columns, ["a", "b", "c", "d"]);
-        let first_comes_later = Table::new(&rows(&json!([{"b": 1, "c": 1}, {"a": 1, "b": 2, "d": 1}])));
-        assert_eq!(first_comes_later.columns, ["a", "b", "c", "d"]);
+        let columns = |value: &Value| Table::new(&rows(value)).columns.clone();
+        let nested = json!([{"a": 1, "z": {}}, {"a": 2, "b": 1, "z": {"c": 1, "d": 2}}, {"z": {"c": 2}}]);
+        assert_eq!(columns(&nested), ["a", "b", "c", "d"]);
+        let first_comes_later = json!([{"b": 1, "c": 1}, {"a": 1, "b": 2, "d": 1}]);
+        assert_eq!(columns(&first_comes_later), ["a", "b", "c", "d"]);
     }
 
     #[test]
@@ -260,15 +287,18 @@ mod tests {
 
     #[test]
     fn one_row_is_shown_as_lines_and_long_cells_are_cut() {
-        let table = Table::new(&rows(&json!([{"name": "a", "text": "x".repeat(300), "labels": {"name": "b"}}])));
-        let text = table.text(1, 10);
+        let rows = rows(&json!([{"name": "a", "text": "x".repeat(300), "labels": {"name": "b"}}]));
+        let table = Table::new(&rows);
+        let (text, is_cut) = table.text(1, 10);
+        assert!(is_cut);
         assert!(text.starts_with("name: a\ntext: xxx"), "{text}");
         assert!(text.ends_with("…\nlabels.name: b"), "{text}");
     }
 
     #[test]
     fn columns_go_from_the_right_while_rows_can_be_told_apart_but_three_stay() {
-        let mut table = Table::new(&rows(&json!([{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 2, "b": 2, "c": 2, "d": 2}])));
+        let few = rows(&json!([{"a": 1, "b": 1, "c": 1, "d": 1}, {"a": 2, "b": 2, "c": 2, "d": 2}]));
+        let mut table = Table::new(&few);
         assert!(table.drop_column());
         assert!(!table.drop_column());
         assert_eq!(table.dropped(), ["d"]);
@@ -278,7 +308,7 @@ mod tests {
         let mut telling = Table::new(&rows);
         telling.drop_column();
         assert_eq!(telling.columns.len(), 3, "any column may go while the others tell the rows apart");
-        insta::assert_snapshot!(table.text(2, 9), @r"
+        insta::assert_snapshot!(table.text(2, 9).0, @r"
         a  b  c
         1  1  1
         2  2  2

@@ -100,7 +100,7 @@ impl<R: Serialize + JsonSchema + Send> Output for Listing<R> {
     }
 
     fn into_answer(self) -> Result<Answer> {
-        let mut rows = self
+        let rows = self
             .rows
             .into_iter()
             .map(|row| match serde_json::to_value(row) {
@@ -109,18 +109,27 @@ impl<R: Serialize + JsonSchema + Send> Output for Listing<R> {
                 Err(error) => Err(Error::internal(error)),
             })
             .collect::<Result<Vec<Row>>>()?;
+        let Self { total, next, facts, notes, order, .. } = self;
+        Ok(Listing { rows, total, next, facts, notes, order }.answer())
+    }
+}
+
+impl Listing<Row> {
+    /// The answer to be cut to the caller's budget, of rows that need not be laid out any more.
+    #[must_use]
+    pub fn answer(mut self) -> Answer {
         if let Some(order) = self.order {
-            rows.sort_by(order);
+            self.rows.sort_by(order);
         }
-        Ok(Answer {
-            rows: Some(rows),
+        Answer {
+            rows: Some(self.rows),
             order: self.order,
             total: self.total,
             next: self.next,
-            facts: (!self.facts.is_empty()).then(|| Value::Object(self.facts)),
+            facts: (!self.facts.is_empty()).then_some(Value::Object(self.facts)),
             notes: self.notes,
             ..Answer::default()
-        })
+        }
     }
 }
 
