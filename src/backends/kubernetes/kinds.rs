@@ -1,5 +1,8 @@
 //! The kinds that a cluster serves, and what callers call them (aggregated discovery, kubernetes.io/docs/concepts/overview/kubernetes-api).
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -112,11 +115,10 @@ impl Kind {
         self.group == group && self.plural == plural
     }
 
-    fn answers_to(&self, name: &str) -> bool {
-        self.plural == name
-            || self.singular == name
-            || self.kind.to_ascii_lowercase() == name
-            || self.short_names.iter().any(|short| short == name)
+    /// All that callers may call it, without its group.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let names = [&self.plural, &self.singular].into_iter().chain(&self.short_names).cloned();
+        names.chain([self.kind.to_ascii_lowercase()])
     }
 }
 
@@ -142,7 +144,9 @@ pub fn segment(argument: &str, name: &str) -> Result<String> {
 /// All kinds of a cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
-    kinds: Vec<Kind>,
+    kinds: Vec<Arc<Kind>>,
+    /// Places in that list by each name without its group, in the order of the list.
+    by_name: HashMap<String, Vec<usize>>,
     /// Groups whose own server does not answer, so their kinds may be missing or old.
     pub stale: Vec<String>,
 }
@@ -161,8 +165,16 @@ impl Kinds {
                     version
                         .resources
                         .into_iter()
-                        .map(|resource| resource.kind(&group.metadata.name, &version.version, place == 0)),
+                        .map(|resource| Arc::new(resource.kind(&group.metadata.name, &version.version, place == 0))),
                 );
+            }
+        }
+        for (place, kind) in found.kinds.iter().enumerate() {
+            for name in kind.names() {
+                let places = found.by_name.entry(name).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
             }
         }
         found
@@ -170,19 +182,19 @@ impl Kinds {
 
     /// All of them, as the cluster lists them.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
-        self.kinds.iter()
+        self.kinds.iter().map(Arc::as_ref)
     }
 
     /// The kind of an `apiVersion` and `kind`, as objects name theirs.
     #[must_use]
     pub fn of_object(&self, api_version: &str, kind: &str) -> Option<&Kind> {
-        self.kinds.iter().find(|known| known.kind == kind && known.api_version() == api_version)
+        self.iter().find(|known| known.kind == kind && known.api_version() == api_version)
     }
 
     /// The built-in kind of this group and plural, where the cluster serves it.
     #[must_use]
     pub fn built_in(&self, group: &str, plural: &str) -> Option<&Kind> {
-        self.kinds.iter().find(|known| known.is(group, plural) && known.preferred)
+        self.iter().find(|known| known.is(group, plural) && known.preferred)
     }
 
     /// The kind that a caller means: kind, plural, singular or short name, with the group where that is needed
@@ -190,13 +202,12 @@ impl Kinds {
     ///
     /// # Errors
     /// [`Error::BadArguments`] where there is none, or several; the message names what is near.
-    pub fn find(&self, text: &str) -> Result<&Kind> {
+    pub fn find(&self, text: &str) -> Result<&Arc<Kind>> {
         let wanted = text.trim().to_ascii_lowercase();
         let (name, place) = wanted.split_once('.').map_or((wanted.as_str(), None), |(name, place)| (name, Some(place)));
-        let named: Vec<&Kind> = self
-            .kinds
-            .iter()
-            .filter(|kind| kind.answers_to(name))
+        let places = self.by_name.get(name).into_iter().flatten();
+        let named: Vec<&Arc<Kind>> = places
+            .map(|place| &self.kinds[*place])
             .filter(|kind| match place {
                 None => kind.preferred,
                 Some(place) => {

@@ -116,7 +116,7 @@ impl Kubernetes {
     ///
     /// # Errors
     /// [`Error::BadArguments`] where there is none, or several; those of [`Cluster::send`].
-    pub async fn kind(&self, name: &str) -> Result<Kind> {
+    pub async fn kind(&self, name: &str) -> Result<Arc<Kind>> {
         let kinds = self.kinds().await?;
         if let Ok(kind) = kinds.find(name) {
             return Ok(kind.clone());
@@ -148,13 +148,14 @@ impl Kubernetes {
         parsed.map_err(|error| self.cluster.unexpected(&error).into())
     }
 
-    /// Reads a list as a table. Cells are texts of the API server: replace the secrets in those that are shown.
+    /// Reads a list as a table, with the secrets in its cells and objects replaced.
     ///
     /// # Errors
     /// Those of [`Kubernetes::get`].
     pub async fn table(&self, request: Request) -> Result<Table, Refused> {
         let mut table: Table = self.get_with_secrets(request).await?;
         for row in &mut table.rows {
+            row.cells.iter_mut().for_each(|cell| redact::redact_value(cell, &self.context.signer));
             if !row.object.is_null() {
                 self.redact(&mut row.object);
             }

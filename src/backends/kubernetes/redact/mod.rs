@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use lines::LineRedactor;
 pub use objects::LAST_APPLIED;
-pub(super) use objects::redact;
+pub(super) use objects::{redact, redact_value};
 pub use text::redact_text;
 
 /// `hidden-` and the digits of a fingerprint.

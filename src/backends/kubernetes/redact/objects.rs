@@ -57,7 +57,8 @@ fn redact_secrets(object: &mut Map<String, Value>, signer: &Signer) {
     }
 }
 
-fn redact_value(value: &mut Value, signer: &Signer) {
+/// Replaces the secrets in any value, such as the cell of a table.
+pub(in crate::backends::kubernetes) fn redact_value(value: &mut Value, signer: &Signer) {
     match value {
         Value::Object(map) => {
             // Lists may hold objects of any kind, and each says its own.

@@ -141,7 +141,7 @@ impl CheckPermissions {
                 Some(_) => ["get", "create", "update", "patch"].map(str::to_owned).to_vec(),
                 None => kind.verbs.clone(),
             };
-            (kind.group, kind.plural, verbs)
+            (kind.group.clone(), kind.plural.clone(), verbs)
         };
         let verbs = self.verb.as_ref().map_or(verbs, |verb| vec![verb.trim().to_lowercase()]);
         let rows = try_join_all(verbs.iter().map(|verb| self.access(verb, &group, &plural, cluster))).await?;

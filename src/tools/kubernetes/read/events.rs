@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -135,7 +136,7 @@ enum About {
     /// An object and what it owns: kind, namespace, name of each.
     Objects(HashSet<(String, String, String)>),
     /// An object that does not exist, though its events may.
-    Gone(Box<Kind>, String),
+    Gone(Arc<Kind>, String),
 }
 
 impl About {
@@ -171,13 +172,13 @@ impl GetEvents {
             return Ok(self.name.clone().map_or(About::Anything, About::Name));
         };
         let kind = cluster.kind(kind).await?;
-        let Some(name) = &self.name else { return Ok(About::Kind(kind.kind)) };
+        let Some(name) = &self.name else { return Ok(About::Kind(kind.kind.clone())) };
         check_namespace(&kind, self.namespace.as_deref())?;
         let root = match Member::read(cluster, &kind, self.namespace.as_deref(), name).await {
             Ok(root) => root,
             Err(refused) if refused.code() == Some(404) => {
                 notes.push(format!("{}/{name} does not exist any more; these are its last events.", kind.kind));
-                return Ok(About::Gone(Box::new(kind), name.clone()));
+                return Ok(About::Gone(kind, name.clone()));
             }
             Err(refused) => return Err(refused.into()),
         };

@@ -11,6 +11,7 @@ use super::super::model::Owner;
 use super::super::nearby;
 use super::super::path::ObjectPath;
 use super::describe::describe;
+use super::list::{heading, shown};
 use crate::answers::{Answer, Row, lines};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_TABLE, Kind, Refused, Request};
@@ -194,12 +195,7 @@ impl GetResource {
                 let member = Member::new(kind, found.object);
                 let mut row = Row::new();
                 for (column, cell) in table.column_definitions.iter().zip(found.cells) {
-                    let cell = match cell {
-                        Value::String(text) if text == "<none>" || text == "<unset>" => Value::Null,
-                        Value::String(text) => cluster.redact_text(&text).into_owned().into(),
-                        other => other,
-                    };
-                    row.insert(column.name.to_lowercase().replace(['-', ' '], "_"), cell);
+                    row.insert(heading(&column.name), shown(cell));
                 }
                 let owners: Vec<String> = member.owners().iter().map(Owner::title).collect();
                 row.insert("owner".into(), owners.join(", ").into());

@@ -85,7 +85,7 @@ impl Output for Listed {
 
     fn into_answer(self) -> Result<Answer> {
         match self {
-            Self::Rows(listing) => listing.into_answer(),
+            Self::Rows(listing) => Ok(listing.answer()),
             Self::Objects { objects, as_yaml, next, notes } => {
                 let text = as_yaml.then(|| objects.iter().map(yaml::emit).collect::<Vec<_>>().join("---\n"));
                 let rows = objects.into_iter().filter_map(|object| match object {
@@ -152,7 +152,7 @@ impl ListResources {
             let remaining = part.metadata.remaining_item_count;
             listing.total = remaining.map(|remaining| remaining + part.rows.len() as u64);
             listing.next = Some(part.metadata.next).filter(|next| !next.is_empty());
-            wanted.add(&mut listing.rows, &part.column_definitions, part.rows, has_namespaces, cluster)?;
+            wanted.add(&mut listing.rows, &part.column_definitions, part.rows, has_namespaces)?;
             listing
         } else {
             let (columns, mut rows, more) = whole(cluster, request).await?;
@@ -160,7 +160,7 @@ impl ListResources {
                 order.sort(&columns, &mut rows)?;
             }
             let mut listing = Listing::new(Vec::with_capacity(rows.len()));
-            wanted.add(&mut listing.rows, &columns, rows, has_namespaces, cluster)?;
+            wanted.add(&mut listing.rows, &columns, rows, has_namespaces)?;
             if let Some(more) = more {
                 listing.total = Some(listing.rows.len() as u64 + more);
                 listing.notes.push(format!(
@@ -302,14 +302,7 @@ impl Columns {
         })
     }
 
-    fn add(
-        &self,
-        into: &mut Vec<Row>,
-        columns: &[Column],
-        rows: Vec<TableRow>,
-        has_namespaces: bool,
-        cluster: &Kubernetes,
-    ) -> Result<()> {
+    fn add(&self, into: &mut Vec<Row>, columns: &[Column], rows: Vec<TableRow>, has_namespaces: bool) -> Result<()> {
         let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
         if let Some(unknown) = self.names.iter().find(|name| !headings.contains(name))
             && !headings.is_empty()
@@ -319,15 +312,20 @@ impl Columns {
                 headings.join(", ")
             )));
         }
-        let is_shown = |place: usize| columns[place].priority == 0 || self.names.contains(&headings[place]);
+        let is_shown: Vec<bool> = columns
+            .iter()
+            .zip(&headings)
+            .map(|(column, heading)| column.priority == 0 || self.names.contains(heading))
+            .collect();
+        let width = usize::from(has_namespaces) + is_shown.iter().filter(|shown| **shown).count() + self.paths.len();
         for row in rows {
-            let mut cells = Row::new();
+            let mut cells = Row::with_capacity(width);
             if has_namespaces {
                 cells.insert("namespace".into(), text_at(&row.object, "/metadata/namespace").into());
             }
-            for (place, cell) in row.cells.into_iter().enumerate().take(headings.len()) {
-                if is_shown(place) {
-                    cells.insert(headings[place].clone(), shown(cell, cluster));
+            for ((cell, heading), is_shown) in row.cells.into_iter().zip(&headings).zip(&is_shown) {
+                if *is_shown {
+                    cells.insert(heading.clone(), shown(cell));
                 }
             }
             for path in &self.paths {
@@ -339,14 +337,10 @@ impl Columns {
     }
 }
 
-/// A cell without secrets; what is not known is left empty.
-fn shown(cell: Value, cluster: &Kubernetes) -> Value {
+/// A cell; what is not known is left empty.
+pub(super) fn shown(cell: Value) -> Value {
     match cell {
         Value::String(text) if text == "<none>" || text == "<unset>" => Value::Null,
-        Value::String(text) => match cluster.redact_text(&text) {
-            std::borrow::Cow::Owned(redacted) => Value::String(redacted),
-            std::borrow::Cow::Borrowed(_) => Value::String(text),
-        },
         other => other,
     }
 }
@@ -392,7 +386,7 @@ impl Order {
 }
 
 /// The heading of a column, as rows name it: `Up-to-date` is `up_to_date`.
-fn heading(name: &str) -> String {
+pub(super) fn heading(name: &str) -> String {
     name.trim().to_lowercase().replace(['-', ' '], "_")
 }
 

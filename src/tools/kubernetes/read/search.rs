@@ -1,6 +1,7 @@
 //! Finds objects by a text somewhere in them.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use regex::{Regex, RegexBuilder};
@@ -41,6 +42,9 @@ const LARGEST_PATTERN: usize = 1 << 20;
 
 /// Characters of what matched that are shown.
 const LONGEST_MATCH: usize = 120;
+
+/// What was found of one kind.
+type Found = Result<Vec<Row>, Refused>;
 
 /// Finds objects by a text in their names, labels and images, and where else `scope` says.
 ///
@@ -119,7 +123,7 @@ impl Tool for SearchResources {
         self.scope.dedup();
         let pattern = self.pattern()?;
         let kinds = self.kinds(cluster).await?;
-        let parts: Vec<(Kind, Result<Vec<Row>, Refused>)> = stream::iter(kinds.clone())
+        let parts: Vec<(Arc<Kind>, Found)> = stream::iter(kinds.clone())
             .map(|kind| {
                 let (search, pattern) = (&self, &pattern);
                 async move {
@@ -180,8 +184,8 @@ impl SearchResources {
         })
     }
 
-    async fn kinds(&self, cluster: &Kubernetes) -> Result<Vec<Kind>> {
-        let mut found: Vec<Kind> = Vec::new();
+    async fn kinds(&self, cluster: &Kubernetes) -> Result<Vec<Arc<Kind>>> {
+        let mut found: Vec<Arc<Kind>> = Vec::new();
         if self.kinds.is_empty() {
             let known = cluster.kinds().await?;
             found.extend(USUAL.iter().filter_map(|name| known.find(name).ok().cloned()));
@@ -202,7 +206,7 @@ impl SearchResources {
         Ok(found)
     }
 
-    async fn of_kind(&self, kind: &Kind, pattern: &Regex, cluster: &Kubernetes) -> Result<Vec<Row>, Refused> {
+    async fn of_kind(&self, kind: &Kind, pattern: &Regex, cluster: &Kubernetes) -> Found {
         let request =
             Request::get(kind.path(self.namespace.as_deref())?).query_some("labelSelector", self.labels.as_deref());
         let request = if self.needs_whole(kind) { request } else { request.accept(AS_METADATA_LIST) };

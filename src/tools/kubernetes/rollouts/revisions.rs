@@ -1,5 +1,7 @@
 //! Revisions of a workload: `ReplicaSets` of a Deployment, `ControllerRevisions` of the others.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::super::pointer;
@@ -48,7 +50,7 @@ pub(super) async fn all(cluster: &Kubernetes, workload: &Workload) -> Result<Vec
 }
 
 /// The kind that holds revisions of a workload.
-async fn holder(cluster: &Kubernetes, workload: &Workload) -> Result<Kind> {
+async fn holder(cluster: &Kubernetes, workload: &Workload) -> Result<Arc<Kind>> {
     let name = if workload.kind.kind == "Deployment" { "replicasets.apps" } else { "controllerrevisions.apps" };
     cluster.kind(name).await
 }

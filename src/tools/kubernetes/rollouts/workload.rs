@@ -1,5 +1,6 @@
 //! A Deployment, `StatefulSet` or `DaemonSet`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 /// A workload, with its secrets replaced.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
-    pub(super) kind: Kind,
+    pub(super) kind: Arc<Kind>,
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) object: Value,
