@@ -33,6 +33,17 @@ pub static BACKEND_REQUESTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 pub static BACKEND_SECONDS: LazyLock<HistogramVec> =
     LazyLock::new(|| histogram("mcp_backend_request_duration_seconds", "Duration of backend requests.", &["backend"]));
 
+/// Lists that watches keep up to date, by instance.
+pub static KEPT_LISTS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let options = Opts::new("mcp_backend_kept_lists", "Lists that watches keep up to date, by instance.");
+    register(IntGaugeVec::new(options, &["backend"]).expect("a valid name"))
+});
+
+/// Lists, or parts of them, that were answered without asking the instance.
+pub static KEPT_ANSWERS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("mcp_backend_kept_answers_total", "Lists answered from a watch, by instance.", &["backend"])
+});
+
 /// Open connections.
 pub static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
     let gauge = IntGauge::new("mcp_http_connections", "Open HTTP connections.").expect("a valid name");

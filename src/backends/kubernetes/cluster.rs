@@ -16,6 +16,7 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use super::kinds::{Groups, Kinds};
 use super::request::Request;
 use super::status::{Refused, Status};
+use super::watch_cache::{self, WatchCache};
 use crate::answers::clean;
 use crate::answers::redact::without_credentials;
 use crate::backends::breaker::{Breaker, Turns};
@@ -61,11 +62,20 @@ pub struct Config {
     /// Bytes of one answer.
     #[schemars(range(min = 1))]
     pub most_bytes: usize,
+    /// Lists that are asked for again and again, answered from a watch.
+    pub watch_cache: watch_cache::Config,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { kubeconfig: None, context: None, timeout_seconds: 30, most_concurrent: 64, most_bytes: 64 << 20 }
+        Self {
+            kubeconfig: None,
+            context: None,
+            timeout_seconds: 30,
+            most_concurrent: 64,
+            most_bytes: 64 << 20,
+            watch_cache: watch_cache::Config::default(),
+        }
     }
 }
 
@@ -78,6 +88,7 @@ pub struct Cluster {
     kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
     places: Semaphore,
     breaker: Breaker,
+    watch_cache: WatchCache,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -108,6 +119,7 @@ impl Cluster {
             kinds: Mutex::default(),
             places: Semaphore::new(config.most_concurrent.max(1)),
             breaker: Breaker::new(5, Duration::from_secs(10), turns),
+            watch_cache: WatchCache::new(&config.watch_cache),
         })
     }
 
@@ -121,6 +133,11 @@ impl Cluster {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its lists that watches keep up to date.
+    pub(super) fn watch_cache(&self) -> &WatchCache {
+        &self.watch_cache
     }
 
     /// Why it is left alone, while it is.
@@ -244,7 +261,7 @@ impl Cluster {
         self.places.acquire().await.map_err(Error::internal)
     }
 
-    async fn respond(
+    pub(super) async fn respond(
         &self,
         request: &Request,
         context: &Context,
@@ -354,6 +371,9 @@ impl Cluster {
     }
 
     pub(super) fn record<T>(&self, request: &Request, started: Instant, result: &Result<T, Refused>) {
+        if request.changes() {
+            self.watch_cache.changed();
+        }
         let name = format!("kubernetes/{}", self.name);
         let label = match result {
             Ok(_) => "ok",

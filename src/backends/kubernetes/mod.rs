@@ -8,10 +8,12 @@ mod redact;
 mod request;
 mod status;
 mod table;
+mod watch_cache;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -25,6 +27,7 @@ pub use redact::{LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
 pub use request::Request;
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_METADATA, AS_METADATA_LIST, AS_TABLE, Column, Table, TableRow};
+pub use watch_cache::{KeptList, object_before, place_after};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
@@ -53,6 +56,14 @@ pub struct Config {
     /// Ports that may be sent requests, as namespace/pod/name:port/path or namespace/service/name:port/path; `*` in a part
     /// stands for any text of it, and at the end of the path for all below. None means that no port can be reached.
     pub ports: Vec<String>,
+}
+
+/// What JSON says; a large one is read away from the threads that serve requests.
+async fn parsed<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<Result<T, serde_json::Error>> {
+    if body.len() > LARGE_BODY {
+        return tokio::task::spawn_blocking(move || serde_json::from_slice(&body)).await.map_err(Error::internal);
+    }
+    Ok(serde_json::from_slice(&body))
 }
 
 /// A handle on one cluster for one call.
@@ -140,12 +151,7 @@ impl Kubernetes {
     /// Those of [`Cluster::send`], and [`Error::Backend`] where the answer is not what is expected.
     pub async fn get_with_secrets<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T, Refused> {
         let body = self.cluster.send(&request, &self.context).await?;
-        let parsed = if body.len() > LARGE_BODY {
-            tokio::task::spawn_blocking(move || serde_json::from_slice(&body)).await.map_err(Error::internal)?
-        } else {
-            serde_json::from_slice(&body)
-        };
-        parsed.map_err(|error| self.cluster.unexpected(&error).into())
+        parsed(body).await?.map_err(|error| self.cluster.unexpected(&error).into())
     }
 
     /// Reads a list as a table, with the secrets in its cells and objects replaced.

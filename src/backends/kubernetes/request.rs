@@ -68,6 +68,12 @@ impl Request {
         self
     }
 
+    /// Whether objects may be different afterwards; reviews are posted too, and change nothing.
+    pub(super) fn changes(&self) -> bool {
+        let is_review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
+        self.method != Method::GET && !is_review.iter().any(|start| self.path.starts_with(start))
+    }
+
     /// Path and query as one.
     #[must_use]
     pub fn uri(&self) -> String {

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::null_as_none;
 use super::status::ListPlace;
 
 /// Accepts a list as a table.
@@ -15,34 +16,39 @@ pub const AS_METADATA: &str = "application/json;as=PartialObjectMetadata;v=v1;g=
 /// Accepts a list with nothing but the metadata of its objects.
 pub const AS_METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
-/// A list as a table.
+/// A list as a table, with as much of each object as was asked for.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Table {
+#[serde(default, rename_all = "camelCase", bound(deserialize = "O: Deserialize<'de> + Default"))]
+pub struct Table<O = Value> {
     /// Where it goes on.
     pub metadata: ListPlace,
-    /// What the cells of each row are.
+    /// What the cells of each row are; a watch tells them once.
+    #[serde(deserialize_with = "null_as_none")]
     pub column_definitions: Vec<Column>,
     /// The rows.
-    pub rows: Vec<TableRow>,
+    #[serde(deserialize_with = "null_as_none")]
+    pub rows: Vec<TableRow<O>>,
 }
 
 /// What one cell of each row is.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Column {
     /// Its heading.
     pub name: String,
+    /// What its cells are (OpenAPI), for example `string` or `date`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// Zero where it is always shown; higher ones only where somebody asks for more.
     pub priority: i32,
 }
 
 /// One object.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct TableRow {
+#[serde(default, bound(deserialize = "O: Deserialize<'de> + Default"))]
+pub struct TableRow<O = Value> {
     /// As many as there are columns.
     pub cells: Vec<Value>,
     /// As much of the object as was asked for (`includeObject`).
-    pub object: Value,
+    pub object: O,
 }

@@ -294,7 +294,7 @@ impl Rest {
 }
 
 /// Half of the pause to the whole of it, by chance, so that many callers do not come back at once.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let mut byte = [0; 1];
     let _ = getrandom::fill(&mut byte);
     pause.mul_f64(0.5 + f64::from(byte[0]) / 510.0)

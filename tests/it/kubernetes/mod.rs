@@ -10,6 +10,7 @@ mod pods;
 mod read;
 mod rollouts;
 mod secrets;
+mod watch_cache;
 
 use serde_json::Value;
 

@@ -1,6 +1,7 @@
 //! Lists of objects, as the API server lays them out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,9 @@ use super::super::path::{ObjectPath, is_path};
 use super::super::sort::{Key, compare};
 use crate::answers::{Answer, Row};
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{AS_TABLE, Column, Kind, List, Refused, Request, Table, TableRow};
+use crate::backends::kubernetes::{
+    AS_TABLE, Column, KeptList, Kind, List, ListPlace, Refused, Request, Table, TableRow, object_before, place_after,
+};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Output, Permission, Policy, Tool};
@@ -133,7 +136,16 @@ impl ListResources {
             || matches!(&self.cluster, Some(Instances::One(name)) if name == "*")
     }
 
-    async fn table(&self, kind: &Kind, cluster: &Kubernetes) -> Result<Listing<Row>> {
+    /// Where the rows of a table come from.
+    async fn source<'a>(&self, kind: &Arc<Kind>, object: &'static str, cluster: &'a Kubernetes) -> Result<Source<'a>> {
+        let kept = match object {
+            "Object" => None,
+            _ => cluster.kept(kind, self.namespace.as_deref(), self.labels.as_deref(), self.fields.as_deref()).await,
+        };
+        Ok(Source { cluster, request: self.request(kind)?.accept(AS_TABLE), object, kept })
+    }
+
+    async fn table(&self, kind: &Arc<Kind>, cluster: &Kubernetes) -> Result<Listing<Row>> {
         let wanted = Columns::new(&self.columns)?;
         let order = self.sort_by.as_deref().map(Order::parse).transpose()?;
         let has_namespaces = kind.namespaced && self.namespace.is_none();
@@ -144,10 +156,10 @@ impl ListResources {
             (false, true) => "Metadata",
             (false, false) => "None",
         };
-        let request = self.request(kind)?.accept(AS_TABLE).query("includeObject", object);
+        let source = self.source(kind, object, cluster).await?;
         let mut listing = if order.is_none() && !self.is_shared() {
             let resume = cluster.context.inputs.resume.clone();
-            let part = part(cluster, request, self.limit.get(), resume).await?;
+            let part = source.part(self.limit.get(), resume).await?;
             let mut listing = Listing::new(Vec::with_capacity(part.rows.len()));
             let remaining = part.metadata.remaining_item_count;
             listing.total = remaining.map(|remaining| remaining + part.rows.len() as u64);
@@ -155,7 +167,7 @@ impl ListResources {
             wanted.add(&mut listing.rows, &part.column_definitions, part.rows, has_namespaces)?;
             listing
         } else {
-            let (columns, mut rows, more) = whole(cluster, request).await?;
+            let (columns, mut rows, more) = source.whole().await?;
             if let Some(order) = &order {
                 order.sort(&columns, &mut rows)?;
             }
@@ -184,11 +196,10 @@ impl ListResources {
         ))
     }
 
-    async fn summary(&self, kind: &Kind, cluster: &Kubernetes) -> Result<Listing<Row>> {
+    async fn summary(&self, kind: &Arc<Kind>, cluster: &Kubernetes) -> Result<Listing<Row>> {
         let has_namespaces = kind.namespaced && self.namespace.is_none();
         let object = if has_namespaces { "Metadata" } else { "None" };
-        let request = self.request(kind)?.accept(AS_TABLE).query("includeObject", object);
-        let (columns, rows, more) = whole(cluster, request).await?;
+        let (columns, rows, more) = self.source(kind, object, cluster).await?.whole().await?;
         let mut counts = BTreeMap::<(String, String), u64>::new();
         for row in &rows {
             let namespace = text_at(&row.object, "/metadata/namespace");
@@ -253,37 +264,100 @@ fn named(kind: &Kind, item: Map<String, Value>) -> Map<String, Value> {
     object
 }
 
-/// One part of a list. Where the place it goes on from is too old, the list goes on after the last object shown, as it is
-/// now.
-async fn part(cluster: &Kubernetes, request: Request, limit: usize, resume: Option<String>) -> Result<Table, Refused> {
-    let request = request.query("limit", limit.to_string());
-    let Some(resume) = resume else { return cluster.table(request).await };
-    match cluster.table(request.clone().query("continue", resume)).await {
-        Err(Refused::Status(status)) if status.code == 410 && !status.metadata.next.is_empty() => {
-            cluster.table(request.query("continue", status.metadata.next)).await
+/// Where rows come from: the API server, or a watch that keeps them up to date.
+struct Source<'a> {
+    cluster: &'a Kubernetes,
+    request: Request,
+    /// How much of each object is wanted (`includeObject`).
+    object: &'static str,
+    kept: Option<KeptList>,
+}
+
+impl Source<'_> {
+    /// One part of the list. It goes on where a part before ended: at a place of the API server, or after an object.
+    async fn part(&self, limit: usize, resume: Option<String>) -> Result<Table, Refused> {
+        let after = resume.as_deref().and_then(object_before);
+        if (resume.is_none() || after.is_some())
+            && let Some(kept) = &self.kept
+            && let Some(table) = kept.part(after, limit, self.object != "None")
+        {
+            return Ok(table);
         }
-        other => other,
+        match (after, resume.as_deref()) {
+            (Some(after), _) => self.asked_after(after, limit).await,
+            (None, resume) => self.asked(self.object, limit, resume).await,
+        }
+    }
+
+    /// A part as the API server has it. Where the place it goes on from is too old, the list goes on after the last object
+    /// shown, as it is now.
+    async fn asked(&self, object: &'static str, limit: usize, resume: Option<&str>) -> Result<Table, Refused> {
+        let request = self.request.clone().query("includeObject", object).query("limit", limit.to_string());
+        let Some(resume) = resume else { return self.cluster.table(request).await };
+        match self.cluster.table(request.clone().query("continue", resume)).await {
+            Err(Refused::Status(status)) if status.code == 410 && !status.metadata.next.is_empty() => {
+                self.cluster.table(request.query("continue", status.metadata.next)).await
+            }
+            other => other,
+        }
+    }
+
+    /// The part after an object as the API server has it, which knows no such place: what lies before is read too.
+    async fn asked_after(&self, after: &str, limit: usize) -> Result<Table, Refused> {
+        let mut found = Table::default();
+        let mut resume = None;
+        loop {
+            let part = self.asked("Metadata", PART, resume.as_deref()).await?;
+            found.column_definitions = part.column_definitions;
+            let mut rows = part.rows.into_iter().skip_while(|row| *key(row) <= *after);
+            found.rows.extend(rows.by_ref().take(limit - found.rows.len()));
+            let left = rows.count() as u64;
+            let is_over = part.metadata.next.is_empty();
+            if found.rows.len() == limit && (left > 0 || !is_over) {
+                found.metadata = ListPlace {
+                    next: found.rows.last().map(|row| place_after(&key(row))).unwrap_or_default(),
+                    remaining_item_count: match part.metadata.remaining_item_count {
+                        None if !is_over => None,
+                        more => Some(left + more.unwrap_or(0)),
+                    },
+                    ..ListPlace::default()
+                };
+            }
+            if is_over || found.rows.len() == limit {
+                return Ok(found);
+            }
+            resume = Some(part.metadata.next);
+        }
+    }
+
+    /// The rows of the whole list, and how many there are beyond those that are read.
+    async fn whole(&self) -> Result<(Vec<Column>, Vec<TableRow>, Option<u64>), Refused> {
+        let mut columns = Vec::new();
+        let mut rows = Vec::new();
+        let mut resume = None;
+        loop {
+            let part = self.part(PART, resume).await?;
+            if columns.is_empty() {
+                columns = part.column_definitions;
+            }
+            rows.extend(part.rows);
+            if part.metadata.next.is_empty() {
+                return Ok((columns, rows, None));
+            }
+            if rows.len() >= MOST_ROWS {
+                return Ok((columns, rows, Some(part.metadata.remaining_item_count.unwrap_or(1))));
+            }
+            resume = Some(part.metadata.next);
+        }
     }
 }
 
-/// The rows of a whole list, and how many there are beyond those that are read.
-async fn whole(cluster: &Kubernetes, request: Request) -> Result<(Vec<Column>, Vec<TableRow>, Option<u64>), Refused> {
-    let mut columns = Vec::new();
-    let mut rows = Vec::new();
-    let mut resume = None;
-    loop {
-        let part = part(cluster, request.clone(), PART, resume).await?;
-        if columns.is_empty() {
-            columns = part.column_definitions;
-        }
-        rows.extend(part.rows);
-        if part.metadata.next.is_empty() {
-            return Ok((columns, rows, None));
-        }
-        if rows.len() >= MOST_ROWS {
-            return Ok((columns, rows, Some(part.metadata.remaining_item_count.unwrap_or(1))));
-        }
-        resume = Some(part.metadata.next);
+/// An object among others, as lists are sorted: its name, after its namespace where it has one.
+fn key(row: &TableRow) -> String {
+    let name = text_at(&row.object, "/metadata/name");
+    match text_at(&row.object, "/metadata/namespace") {
+        namespace if namespace.is_empty() => name,
+        namespace => format!("{namespace}/{name}"),
     }
 }
 
