@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::calls::{Call, Endpoint};
+use super::calls::{Call, Endpoint, Era, check};
 use super::cluster::{Api, Cluster, Identity, installed};
 use super::connection::Connection;
 use super::process::Figures;
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long the other server may take to listen.
 const START: Duration = Duration::from_secs(20);
+
+/// How many lists were answered from a watch.
+const KEPT: &str = "mcp_backend_kept_answers_total";
 
 /// The rows that a page of ours has.
 const PAGE: usize = 50;
@@ -54,10 +57,11 @@ impl Pods {
         Ok(Self { cluster, namespaces })
     }
 
-    /// Our configuration for it.
-    pub(crate) fn configuration(&self) -> String {
+    /// Our configuration for it, with or without keeping lists up to date by watches.
+    pub(crate) fn configuration(&self, keeps: bool) -> String {
         format!(
-            "backends:\n  kubernetes:\n    clusters:\n      load:\n        kubeconfig: {}\n",
+            "backends:\n  kubernetes:\n    clusters:\n      load:\n        kubeconfig: {}\n        watch_cache: {{enabled: \
+             {keeps}}}\n",
             self.kubeconfig().display()
         )
     }
@@ -137,6 +141,28 @@ impl Drop for Peer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Waits until a call is answered from a watch.
+pub(crate) async fn until_kept(endpoint: &Endpoint, call: &Call) -> Result<(), String> {
+    let mut connection = Connection::open(endpoint).await.map_err(|error| error.to_string())?;
+    let mut request = call.request(endpoint, Era::Modern, None);
+    let metrics = endpoint.at("/metrics").request("GET", &[], "");
+    let mut before = None;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let reply = connection.send(request.next()).await.map_err(|error| error.to_string())?;
+        check(&reply)?;
+        let reply = connection.send(&metrics).await.map_err(|error| error.to_string())?;
+        let counted =
+            String::from_utf8_lossy(reply.body).lines().find(|line| line.starts_with(KEPT)).map(str::to_owned);
+        if before.is_some_and(|before| before != counted) {
+            return Ok(());
+        }
+        before = Some(counted);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err("no list is answered from a watch".into())
 }
 
 async fn until_ready(api: &Api, namespace: &str, count: usize) -> Result<(), String> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use calls::{Call, Endpoint, Era};
 use clap::Parser;
-use kubernetes::{Peer, Pods};
+use kubernetes::{Peer, Pods, until_kept};
 use measure::Row;
 use process::{Figures, Server};
 use prometheus::Prometheus;
@@ -54,7 +54,8 @@ struct Arguments {
     /// Everything at once for so many seconds instead: fails on errors, and on memory that goes on growing.
     #[arg(long, value_name = "SECONDS")]
     soak: Option<u64>,
-    /// Lists of so many pods instead, on a cluster of its own: the API server alone, and our server before it.
+    /// Lists of so many pods instead, on a cluster of its own: the API server alone, and our server before it, without and
+    /// with a watch that keeps them up to date.
     #[arg(long, value_name = "PODS")]
     kubernetes: Option<usize>,
     /// The program of kubernetes-mcp-server, to measure it on the same cluster.
@@ -128,10 +129,11 @@ async fn run(arguments: &Arguments) -> Result<(), String> {
     server.end().await
 }
 
-/// Lists of pods, by the API server, by ours, and by the other server.
+/// Lists of pods, by the API server, by ours without and with a watch, and by the other server.
 async fn lists(arguments: &Arguments, pods: usize) -> Result<(), String> {
     let pods = Pods::start(pods).await?;
-    let server = Server::start(&pods.configuration()).await?;
+    let server = Server::start(&pods.configuration(false)).await?;
+    let keeping = Server::start(&pods.configuration(true)).await?;
     let peer = match &arguments.peer {
         Some(program) => Some(Peer::start(program, &pods).await?),
         None => None,
@@ -140,11 +142,16 @@ async fn lists(arguments: &Arguments, pods: usize) -> Result<(), String> {
     let api = pods.direct()?;
     let direct = Measured { name: "API server", endpoint: &api, figures: None };
     let ours = Measured { name: "ours", endpoint: &server.endpoint, figures: Some(server.figures()) };
+    let kept = Measured { name: "ours, warm", endpoint: &keeping.endpoint, figures: Some(keeping.figures()) };
     for callers in &arguments.callers {
         for (plain, call) in pods.calls()? {
             row(arguments, &direct, &plain, Era::None, *callers, &mut report).await?;
             for era in Era::BOTH {
                 row(arguments, &ours, &call, era, *callers, &mut report).await?;
+            }
+            until_kept(&keeping.endpoint, &call).await?;
+            for era in Era::BOTH {
+                row(arguments, &kept, &call, era, *callers, &mut report).await?;
             }
         }
         for (peer, call) in peer.iter().flat_map(|peer| pods.peer_calls().into_iter().map(move |call| (peer, call))) {
@@ -153,6 +160,7 @@ async fn lists(arguments: &Arguments, pods: usize) -> Result<(), String> {
         }
     }
     report.finish();
+    keeping.end().await?;
     server.end().await
 }
 
