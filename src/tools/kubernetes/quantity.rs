@@ -38,7 +38,8 @@ pub(super) fn of(amounts: &Amounts, resource: &str) -> Option<f64> {
 
 /// A part of a whole, for example `35%`; nothing where there is no whole.
 pub(super) fn percent(part: f64, whole: f64) -> Value {
-    if whole <= 0.0 { Value::Null } else { format!("{:.0}%", part / whole * 100.0).into() }
+    // Sums of nothing are -0.
+    if whole <= 0.0 { Value::Null } else { format!("{:.0}%", part / whole * 100.0 + 0.0).into() }
 }
 
 /// Processors as people say them: `1.5`, or `250m` for less than one.
@@ -104,5 +105,6 @@ mod tests {
         assert_eq!(processors(64.0), "64");
         assert_eq!(millicores(0.0251), "26m");
         assert_eq!(percent(1.0, 3.0), "33%");
+        assert_eq!(percent([].iter().sum(), 3.0), "0%");
     }
 }

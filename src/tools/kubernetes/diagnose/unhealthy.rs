@@ -186,6 +186,8 @@ struct Scan<'a> {
     found: Vec<(Broken, usize)>,
     /// Troubles of pods by namespace, owner and problem: where their row is.
     groups: HashMap<(String, String, String), usize>,
+    /// Troubles that were left out since they are younger than wanted.
+    young: usize,
     notes: Vec<String>,
     read: usize,
     refused: Option<Refused>,
@@ -195,7 +197,7 @@ impl<'a> Scan<'a> {
     fn new(tool: &'a GetUnhealthyResources, cluster: &'a Kubernetes) -> Self {
         let now = cluster.context.now;
         let (found, groups) = (Vec::new(), HashMap::new());
-        Self { tool, cluster, now, found, groups, notes: Vec::new(), read: 0, refused: None }
+        Self { tool, cluster, now, found, groups, young: 0, notes: Vec::new(), read: 0, refused: None }
     }
 
     /// What was read, if it could be; a refusal becomes a note.
@@ -337,9 +339,11 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn is_old_enough(&self, trouble: &Trouble) -> bool {
+    fn is_old_enough(&mut self, trouble: &Trouble) -> bool {
         let youngest = SignedDuration::try_from(self.tool.min_age.0).unwrap_or(SignedDuration::MAX);
-        trouble.since.is_none_or(|since| self.now.duration_since(since) >= youngest)
+        let is_old = trouble.since.is_none_or(|since| self.now.duration_since(since) >= youngest);
+        self.young += usize::from(!is_old);
+        is_old
     }
 
     fn push(&mut self, kind: &'static str, object: &Metadata, trouble: Trouble) {
@@ -371,8 +375,13 @@ impl<'a> Scan<'a> {
         let counts: serde_json::Map<_, _> = by_problem.into_iter().map(|(name, count)| (name, count.into())).collect();
         let mut listing = Listing::new(rows).ordered(worst_first);
         listing.notes = self.notes;
-        if counts.is_empty() {
+        if self.young > 0 {
+            let (young, age) = (self.young, self.tool.min_age);
+            listing.notes.insert(0, format!("{young} troubles are younger than {age}; `min_age` 0s shows them."));
+        } else if counts.is_empty() {
             listing.notes.insert(0, "Nothing is broken, as far as was looked at.".into());
+        }
+        if counts.is_empty() {
             return listing;
         }
         listing.fact("by_problem", json!(counts))

@@ -77,7 +77,8 @@ async fn young_trouble_and_other_kinds_are_left_out_when_asked() {
     assert_eq!(found.len(), 1, "{}", answer.text);
     assert!(found[0]["hint"].as_str().unwrap().contains("storage class `fast` does not exist"), "{}", answer.text);
     let old = shop.service.succeed(TOOL, json!({"namespace": shop.namespace, "min_age": "1d"})).await;
-    assert!(old.text.contains("Nothing is broken"), "{}", old.text);
+    assert!(!old.text.contains("Nothing is broken"), "{}", old.text);
+    assert!(old.text.contains(" troubles are younger than 1d; `min_age` 0s shows them."), "{}", old.text);
 }
 
 #[tokio::test]
