@@ -11,6 +11,15 @@ pub(super) fn check_namespace(kind: &Kind, namespace: Option<&str>) -> Result<()
     Ok(())
 }
 
+/// The one namespace that a list is about: named, or chosen by its field alone. A list of all namespaces that is narrowed by
+/// that field cannot be paged: the API server (1.36) repeats or drops rows after the first page.
+pub(super) fn only_namespace<'a>(kind: &Kind, namespace: Option<&'a str>, fields: Option<&'a str>) -> Option<&'a str> {
+    let chosen = || fields?.trim().strip_prefix("metadata.namespace=").map(|name| name.trim_start_matches('='));
+    let is_name =
+        |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && !name.is_empty();
+    namespace.or_else(|| chosen().filter(|_| kind.namespaced).filter(is_name))
+}
+
 /// Refuses what cannot be done with a kind.
 pub(super) fn check_verb(kind: &Kind, verb: &str) -> Result<()> {
     if kind.can(verb) {

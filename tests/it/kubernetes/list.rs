@@ -43,6 +43,26 @@ async fn every_row_is_reached_by_the_cursor_part_by_part() {
 }
 
 #[tokio::test]
+async fn pages_of_a_namespace_that_is_chosen_by_its_field_have_every_row() {
+    let Some(shop) = Shop::empty().await else { return };
+    for number in 0..5 {
+        shop.apply(&format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: part-{number}}}}}")).await;
+    }
+    let fields = format!("metadata.namespace={}", shop.namespace);
+    let mut arguments = json!({"kind": "configmap", "fields": fields, "limit": 2});
+    let mut names = Vec::new();
+    loop {
+        let answer = shop.service.succeed(TOOL, arguments.clone()).await;
+        let rows = answer.structured["rows"].as_array().unwrap();
+        names.extend(rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()));
+        assert!(answer.text.contains(&shop.namespace), "{}", answer.text);
+        let Some(cursor) = answer.structured.get("cursor") else { break };
+        arguments["cursor"] = cursor.clone();
+    }
+    assert_eq!(names, ["kube-root-ca.crt", "part-0", "part-1", "part-2", "part-3", "part-4"]);
+}
+
+#[tokio::test]
 async fn rows_are_sorted_and_have_the_columns_that_were_asked_for() {
     let Some(shop) = Shop::seeded().await else { return };
     let arguments = json!({

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::super::args::{check_namespace, check_verb};
+use super::super::args::{check_namespace, check_verb, only_namespace};
 use super::super::path::{ObjectPath, is_path};
 use super::super::sort::{Key, compare};
 use crate::answers::{Answer, Row};
@@ -125,9 +125,13 @@ impl Tool for ListResources {
 
 impl ListResources {
     fn request(&self, kind: &Kind) -> Result<Request> {
-        Ok(Request::get(kind.path(self.namespace.as_deref())?)
+        Ok(Request::get(kind.path(self.within(kind))?)
             .query_some("labelSelector", self.labels.as_deref())
             .query_some("fieldSelector", self.fields.as_deref()))
+    }
+
+    fn within(&self, kind: &Kind) -> Option<&str> {
+        only_namespace(kind, self.namespace.as_deref(), self.fields.as_deref())
     }
 
     /// Whether several clusters are asked, whose rows come together: then there is no place to go on from.
@@ -140,7 +144,7 @@ impl ListResources {
     async fn source<'a>(&self, kind: &Arc<Kind>, object: &'static str, cluster: &'a Kubernetes) -> Result<Source<'a>> {
         let kept = match object {
             "Object" => None,
-            _ => cluster.kept(kind, self.namespace.as_deref(), self.labels.as_deref(), self.fields.as_deref()).await,
+            _ => cluster.kept(kind, self.within(kind), self.labels.as_deref(), self.fields.as_deref()).await,
         };
         Ok(Source { cluster, request: self.request(kind)?.accept(AS_TABLE), object, kept })
     }
