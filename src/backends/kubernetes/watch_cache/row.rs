@@ -109,7 +109,7 @@ pub(super) fn include(kind: &Kind) -> &'static str {
 pub(super) fn can_be_kept(kind: &Kind, columns: &[Column]) -> bool {
     kind.can("watch")
         && !COUNTING.iter().any(|(group, plural)| kind.is(group, plural))
-        && columns.iter().all(|column| column.kind != "date" || column.name == "Age")
+        && columns.iter().all(|column| column.kind != "date" || ["Age", "Created At"].contains(&column.name.as_str()))
 }
 
 /// A row.

@@ -82,7 +82,8 @@ async fn answers_from_a_watch_are_those_of_the_api_server() {
     let Some(shop) = Shop::seeded().await else { return };
     shop.until_pods("web", is_ready).await;
     for number in 0..7 {
-        let labels = if number % 2 == 0 { "{half: even, app: part}" } else { "{half: odd}" };
+        let half = if number % 2 == 0 { "half: even, app: part" } else { "half: odd" };
+        let labels = format!("{{{half}, shop: {}}}", shop.namespace);
         shop.apply(&format!(
             "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: part-{number}, labels: {labels}}}}}"
         ))
@@ -91,11 +92,6 @@ async fn answers_from_a_watch_are_those_of_the_api_server() {
     let service = Service::start(&keeping(&configuration(shop.cluster, Identity::Administrator), "")).await;
     let here = |more: Value| {
         let mut arguments = json!({"namespace": shop.namespace});
-        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        arguments
-    };
-    let of_all = |more: Value| {
-        let mut arguments = json!({"fields": format!("metadata.namespace={}", shop.namespace)});
         arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         arguments
     };
@@ -120,8 +116,8 @@ async fn answers_from_a_watch_are_those_of_the_api_server() {
         here(json!({"kind": "services"})),
         here(json!({"kind": "secrets"})),
         here(json!({"kind": "coupons"})),
-        of_all(json!({"kind": "configmaps", "limit": 3})),
-        of_all(json!({"kind": "pods"})),
+        json!({"kind": "configmaps", "labels": format!("shop={}", shop.namespace), "limit": 3}),
+        json!({"kind": "pods", "fields": format!("metadata.namespace={}", shop.namespace)}),
         json!({"kind": "nodes"}),
         json!({"kind": "nodes", "sort_by": "-name", "columns": ["internal_ip"]}),
         json!({"kind": "clusterroles", "labels": "kubernetes.io/bootstrapping=rbac-defaults", "limit": 500}),
