@@ -1,6 +1,7 @@
 //! The systems that tools talk to, one client each.
 
 mod alertmanager;
+mod body;
 mod breaker;
 pub mod kubernetes;
 mod prometheus;

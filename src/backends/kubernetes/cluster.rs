@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::WARNING;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -19,6 +19,7 @@ use super::status::{Refused, Status};
 use super::watch_cache::{self, WatchCache};
 use crate::answers::clean;
 use crate::answers::redact::without_credentials;
+use crate::backends::body::Gathered;
 use crate::backends::breaker::{Breaker, Turns};
 use crate::call::Context;
 use crate::error::{Code, Error, Result};
@@ -326,7 +327,7 @@ impl Cluster {
     }
 
     async fn read(&self, mut body: Body, most: usize) -> Result<Bytes> {
-        let mut read = BytesMut::new();
+        let mut read = Gathered::default();
         while let Some(frame) = body.frame().await {
             let Ok(part) = frame.map_err(|error| self.unreachable(&error))?.into_data() else { continue };
             if read.len() + part.len() > most {
@@ -337,9 +338,9 @@ impl Cluster {
                     most >> 20
                 )));
             }
-            read.extend_from_slice(&part);
+            read.push(&part);
         }
-        Ok(read.freeze())
+        Ok(read.whole())
     }
 
     /// An answer that is not what the API promises.

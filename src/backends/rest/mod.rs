@@ -6,7 +6,7 @@ mod request;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,7 @@ pub use config::{Config, client_builder};
 pub use request::Request;
 
 use self::config::Parts;
+use super::body::Gathered;
 use super::breaker::{Breaker, Turns};
 use crate::answers::clean;
 use crate::call::Context;
@@ -244,7 +245,7 @@ impl Rest {
     }
 
     async fn read_body(&self, mut response: reqwest::Response) -> Result<Bytes, Failure> {
-        let mut body = BytesMut::new();
+        let mut body = Gathered::default();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > self.most_bytes {
                 self.breaker.succeeded();
@@ -255,9 +256,9 @@ impl Rest {
                     self.most_bytes >> 20
                 ))));
             }
-            body.extend_from_slice(&chunk);
+            body.push(&chunk);
         }
-        Ok(body.freeze())
+        Ok(body.whole())
     }
 
     fn url(&self, request: &Request) -> Url {
