@@ -41,6 +41,9 @@ const LATE: i64 = 10;
 /// Seconds since the API server wrote an event: it writes each only once, for all that it tells it later.
 const LATE_EVENT: i64 = 300;
 
+/// A watch that ends sooner did not end by itself.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// How often it is looked whether the list is still wanted.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -154,6 +157,7 @@ impl Follower {
     /// Watches until the list has to be read again, or is no longer to be kept.
     async fn watch(&self, mut version: String, failures: &mut u32) -> Option<Ending> {
         loop {
+            let begun = Instant::now();
             let turned = match self.open(&version).await {
                 Ok(body) => {
                     self.kept.heard();
@@ -162,11 +166,11 @@ impl Follower {
                 Err(refused) => ending(&refused).map_or(Turned::Again, Turned::For),
             };
             match turned {
-                Turned::Over => {
+                Turned::Over if begun.elapsed() >= SHORTEST => {
                     self.kept.heard();
                     *failures = 0;
                 }
-                Turned::Again => return None,
+                Turned::Over | Turned::Again => return None,
                 Turned::For(ending) => return Some(ending),
             }
             if self.is_idle() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::Cluster;
+use crate::stack::cluster;
 
 /// A service that reaches the cluster through a proxy, and a list that it keeps.
 struct Broken {
@@ -129,14 +129,9 @@ async fn a_page_from_a_watch_goes_on_without_it() {
     assert_eq!(found, wanted);
 }
 
-/// An API server that starts anew knows no versions of before, as when it is rolled over.
 #[tokio::test]
 async fn a_cursor_reaches_every_row_though_what_it_goes_on_from_is_compacted() {
-    let Some(shop) = Shop::empty().await else { return };
-    reach_all_after_compaction(shop.cluster).await;
-}
-
-async fn reach_all_after_compaction(cluster: &Cluster) {
+    let Some(cluster) = cluster().await else { return };
     let second = cluster.second().await.unwrap();
     let api = second.api(Identity::Administrator).unwrap();
     let made = api.request(Method::POST, "/api/v1/namespaces").json(&json!({"metadata": {"generateName": "part-"}}));
