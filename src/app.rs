@@ -18,7 +18,7 @@ use crate::edge::{Edge, Server};
 use crate::mcp::{Engine, Identity, Offer, Tasks};
 use crate::secrets::Signer;
 use crate::session::{Sessions, Streams};
-use crate::store::Memory;
+use crate::store;
 use crate::toolkit::{Catalogue, Surroundings, Topic};
 use crate::tools;
 use crate::yaml::join;
@@ -61,8 +61,7 @@ impl App {
     /// # Errors
     /// Every mistake in the configuration, as path of the key and a sentence.
     pub fn new(config: &Config, contents: Contents) -> Result<Self, Vec<(String, String)>> {
-        let Parts { backends, authenticator } = Parts::new(config, &contents, &|_| true)?;
-        let store: crate::store::Shared = Arc::new(Memory::new(config.store.most_bytes));
+        let Parts { backends, authenticator, store } = Parts::new(config, &contents, &|_| true)?;
         let signer = Arc::new(match config.signing_key.reveal() {
             "" => Signer::random(),
             key => Signer::new(key.as_bytes()),
@@ -151,6 +150,7 @@ fn identity() -> Identity {
 struct Parts {
     backends: Backends,
     authenticator: Authenticator,
+    store: store::Shared,
 }
 
 impl Parts {
@@ -158,6 +158,11 @@ impl Parts {
         let mut mistakes = Vec::new();
         let backends = Backends::new(&config.backends).map_err(|found| mistakes.extend(found)).ok();
         let authenticator = Authenticator::new(&config.auth, config.allow).map_err(|found| mistakes.extend(found)).ok();
+        let store = config
+            .store
+            .open()
+            .map_err(|found| mistakes.extend(found.into_iter().map(|(key, message)| (join("store", &key), message))))
+            .ok();
         for (key, pattern) in config.tools.idle(&contents.topics) {
             let message =
                 format!("`{pattern}` matches no service, toolset or tool; `cloud-native-mcp tools` lists them");
@@ -169,11 +174,17 @@ impl Parts {
         if matches!(config.signing_key.reveal().len(), 1..32) {
             mistakes.push(("signing_key".into(), "is too short to be safe: give 32 random characters or more".into()));
         }
+        if config.store.redis.is_on() && config.signing_key.is_empty() {
+            let message = "is missing, and `store.redis` is there: what one replica signs, all must recognise";
+            mistakes.push(("signing_key".into(), message.into()));
+        }
         mistakes.extend(config.server.mistakes().into_iter().map(|(key, message)| (join("server", &key), message)));
         let known = authenticator.as_ref().filter(|_| sure("auth"));
         check_address(config, known, &mut mistakes);
-        match (backends, authenticator) {
-            (Some(backends), Some(authenticator)) if mistakes.is_empty() => Ok(Self { backends, authenticator }),
+        match (backends, authenticator, store) {
+            (Some(backends), Some(authenticator), Some(store)) if mistakes.is_empty() => {
+                Ok(Self { backends, authenticator, store })
+            }
             _ => Err(mistakes),
         }
     }

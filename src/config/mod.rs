@@ -18,7 +18,7 @@ use crate::caller::Effect;
 use crate::secrets::Secret;
 use crate::toolkit::{Switches, schema};
 use crate::yaml::{self, Lines};
-use crate::{auth, backends, edge};
+use crate::{auth, backends, edge, store};
 
 /// Every setting with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../config.yaml");
@@ -41,7 +41,7 @@ pub struct Config {
     /// How long calls may take.
     pub calls: Calls,
     /// What replicas share.
-    pub store: Store,
+    pub store: store::Config,
     /// Signs cursors and states that clients hold. Replicas need the same one; a random one is made when it is empty.
     pub signing_key: Secret,
     /// Lines on standard error.
@@ -61,15 +61,6 @@ pub struct Calls {
     /// result is kept as long.
     #[schemars(range(min = 1, max = 86_400))]
     pub task_seconds: u64,
-}
-
-/// What replicas share.
-#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// Bytes that sessions, streams and kept answers may take in this process.
-    #[schemars(range(min = 1))]
-    pub most_bytes: usize,
 }
 
 /// Lines on standard error.

@@ -58,11 +58,11 @@ impl Sessions {
         Ok(Signals { subscription: self.store.subscribe(&channel(id)).await? })
     }
 
-    /// Sends a signal, and says how many heard it.
+    /// Sends a signal, and says whether anybody heard it.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn signal(&self, id: &str, signal: &Signal) -> Result<usize> {
+    pub async fn signal(&self, id: &str, signal: &Signal) -> Result<bool> {
         let message = serde_json::to_vec(signal).expect("a signal has a JSON form");
         self.store.publish(&channel(id), message.into()).await
     }
@@ -82,7 +82,7 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub async fn send_out(&self, id: &str, message: Bytes) -> Result<bool> {
-        Ok(self.store.publish(&outbound(id), message).await? > 0)
+        self.store.publish(&outbound(id), message).await
     }
 }
 

@@ -1,20 +1,55 @@
-//! What replicas share, behind one trait. In the embedded home it is lost with its process.
+//! What replicas share, behind one trait. In the embedded home it is lost with its process; in Redis it outlives all of them.
 
 mod memory;
+mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-pub use memory::Memory;
+pub use self::memory::Memory;
+pub use self::redis::{Config as RedisConfig, Redis};
 
 /// The store, as every part holds it.
 pub type Shared = Arc<dyn Store>;
+
+/// Bytes of the largest value, entry or message.
+pub const MOST_VALUE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Messages that may wait for one listener before it is cut off.
+const BACKLOG: usize = 256;
+
+/// What replicas share.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Bytes that sessions, streams and kept answers may take in this process. Not for Redis, which has its own `maxmemory`.
+    #[schemars(range(min = 1))]
+    pub most_bytes: usize,
+    /// Where several replicas keep it together.
+    pub redis: RedisConfig,
+}
+
+impl Config {
+    /// The store that is configured, which nobody connects to before it is used.
+    ///
+    /// # Errors
+    /// Every mistake, as the key within the section and a sentence.
+    pub fn open(&self) -> Result<Shared, Vec<(String, String)>> {
+        if !self.redis.is_on() {
+            return Ok(Arc::new(Memory::new(self.most_bytes)));
+        }
+        let inside = |(key, message)| (format!("redis.{key}"), message);
+        let redis = Redis::new(&self.redis).map_err(|mistakes| mistakes.into_iter().map(inside).collect::<Vec<_>>())?;
+        Ok(Arc::new(redis))
+    }
+}
 
 /// When a [`Store::put`] takes effect.
 #[derive(Clone, Debug)]
@@ -32,7 +67,7 @@ pub type Numbered = (u64, Bytes);
 
 /// A few primitives on which sessions, streams, results and tasks are written once, for every home.
 ///
-/// Every key expires. A channel delivers to those who listen at the moment, and to nobody else.
+/// Every key expires, and is either a value or a log. A failure may come after the change was made. A channel delivers to those who listen at the moment, and to nobody else.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// The value of a key, if it has one that did not expire.
@@ -53,13 +88,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The entries of a log after number `after`, oldest first; none where there is no such log.
     async fn read(&self, key: &str, after: u64) -> Result<Option<Vec<Numbered>>>;
 
-    /// Sends a message to all who listen to the channel now, and says how many those are.
-    async fn publish(&self, channel: &str, message: Bytes) -> Result<usize>;
+    /// The number of the last entry of a log; 0 where there is no such log.
+    async fn end(&self, key: &str) -> Result<u64>;
+
+    /// Sends a message to all who listen to the channel now, and says whether anybody does.
+    async fn publish(&self, channel: &str, message: Bytes) -> Result<bool>;
 
     /// Listens to a channel until the subscription is dropped.
     ///
-    /// When this returns, every later message arrives. A listener that falls far behind is cut off: its subscription
-    /// ends, and it must look at the state again.
+    /// When this returns, every later message arrives. A listener that falls far behind is cut off, and so are
+    /// all when messages may have been missed: the subscription ends, and the listener must look at the state again.
     async fn subscribe(&self, channel: &str) -> Result<Subscription>;
 }
 
@@ -70,8 +108,20 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    fn new(messages: mpsc::Receiver<Bytes>) -> Self {
+        Self { messages }
+    }
+
     /// The next message; none when the subscription was cut off.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.messages.recv().await
     }
+}
+
+/// Refuses what is too large for any home.
+fn check_size(value: &Bytes) -> Result<()> {
+    if value.len() <= MOST_VALUE_BYTES {
+        return Ok(());
+    }
+    Err(Error::Unavailable(format!("{} bytes are more than the store takes at once ({MOST_VALUE_BYTES})", value.len())))
 }

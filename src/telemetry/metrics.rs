@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder,
+};
 
 /// Seconds, from a cached answer to a slow query.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
@@ -54,6 +56,18 @@ pub static CONNECTIONS: LazyLock<IntGauge> = LazyLock::new(|| {
 pub static STREAMS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     let options = Opts::new("mcp_streams", "Open event streams by kind.");
     register(IntGaugeVec::new(options, &["kind"]).expect("a valid name"))
+});
+
+/// Whether the shared store answers.
+pub static STORE_UP: LazyLock<IntGauge> = LazyLock::new(|| {
+    let gauge = IntGauge::new("mcp_store_up", "Whether the shared store answers: 1 or 0; none where there is none.");
+    register(gauge.expect("a valid name"))
+});
+
+/// Commands that the shared store did not carry out.
+pub static STORE_FAILURES: LazyLock<IntCounter> = LazyLock::new(|| {
+    let counter = IntCounter::new("mcp_store_failures_total", "Commands that the shared store did not carry out.");
+    register(counter.expect("a valid name"))
 });
 
 /// Version of this server; always 1.

@@ -132,3 +132,41 @@ async fn a_server_that_is_asked_to_end_lets_running_calls_finish() {
     };
     assert!(last["result"].is_object());
 }
+
+#[test]
+fn a_shared_store_is_checked_without_being_there() {
+    let folder = Folder::new();
+    let check = |store: &str, more: &str| {
+        let file = folder.write("config.yaml", &format!("store:\n  redis:\n{store}{more}"));
+        let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
+        let errors = text(&output.stderr).replace(file.to_str().unwrap(), "FILE");
+        (output.status.success(), errors.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let key = format!("signing_key: {}\n", "k".repeat(32));
+    assert_eq!(check("    url: rediss://[::1]:1\n", &key), (true, vec![]));
+    assert_eq!(check("    sentinels: [redis://127.0.0.1]\n", &key), (true, vec![]));
+    let (good, errors) = check(
+        "    url: redis://ann:hunter2@redis/0\n    sentinels: [localhost:26379, redis://h/1]\n    ca_file: /none\n    \
+         username: ann\n    prefix: \"{\"\n    timeout_milliseconds: 1\n",
+        "",
+    );
+    assert!(!good);
+    let expected = [
+        "FILE line 2: store.redis.password: is missing, and `username` is there",
+        "FILE line 3: store.redis.url: has credentials in it; set `username` and `password` instead",
+        "FILE line 4: store.redis.sentinels: give either `url` or `sentinels`",
+        "FILE line 4: store.redis.sentinels.0: `localhost:26379` does not begin with redis:// or rediss://; write it as \
+         redis://redis.example.org:26379, or rediss:// for TLS",
+        "FILE line 4: store.redis.sentinels.1: `redis://h/1` has more than host and port; the database is set in `database`, \
+         and write it as redis://redis.example.org:26379, or rediss:// for TLS",
+        "FILE line 5: store.redis.ca_file: cannot read /none: No such file or directory (os error 2)",
+        "FILE line 7: store.redis.prefix: `{` has a brace, by which Redis shares out keys",
+        "FILE line 8: store.redis.timeout_milliseconds: 1 is too small; give 10 or more",
+    ];
+    let (here, others): (Vec<_>, Vec<_>) = errors.iter().map(String::as_str).partition(|line| expected.contains(line));
+    assert_eq!(here, expected, "{errors:?}");
+    assert_eq!(others.len(), 1, "{errors:?}");
+    assert!(others[0].contains("signing_key: is missing, and `store.redis` is there"), "{errors:?}");
+    let (_, errors) = check("    url: redis://ann:hunter2@redis\n", &key);
+    assert_eq!(errors, ["FILE line 3: store.redis.url: has credentials in it; set `username` and `password` instead"]);
+}

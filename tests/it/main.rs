@@ -11,6 +11,7 @@
 //! - `fuzz`: whatever comes in; `hostile`: clients that mean harm, and slow networks
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
 //! - `catalogue`: names and descriptions of tools and prompts
+//! - `store`: what every home of the store promises; `redis`: starts real servers for it
 //! - `structure`: the order of the modules; generated documents are fresh
 
 #![expect(unreachable_pub, reason = "modules of one test binary")]
@@ -36,8 +37,10 @@ mod legacy;
 mod modern;
 mod prometheus;
 mod recordings;
+mod redis;
 mod simulated;
 mod stdio;
+mod store;
 mod structure;
 mod tasks;
 mod two_endpoint;

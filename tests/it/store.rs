@@ -1,0 +1,379 @@
+//! What every home of the store promises, in memory and in a real Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloud_native_mcp::error::Error;
+use cloud_native_mcp::store::{Condition, MOST_VALUE_BYTES, Memory, Store};
+use futures_util::future::join_all;
+
+use crate::harness::{Folder, eventually};
+use crate::redis::{Server, store};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Checks something of both homes.
+async fn check(promise: impl AsyncFn(Arc<dyn Store>)) {
+    promise(Arc::new(Memory::new(64 << 20))).await;
+    if let Some(server) = Server::start().await {
+        promise(server.store()).await;
+    }
+}
+
+fn value(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[tokio::test]
+async fn a_value_is_put_only_where_its_condition_holds() {
+    check(async |store| {
+        assert!(store.put("k", value("one"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(!store.put("k", value("two"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(!store.put("k", value("two"), MINUTE, Condition::Is(value("other"))).await.unwrap());
+        assert!(!store.put("none", value("two"), MINUTE, Condition::Is(Bytes::new())).await.unwrap());
+        assert!(store.put("k", value("two"), MINUTE, Condition::Is(value("one"))).await.unwrap());
+        assert_eq!(store.get("k").await.unwrap(), Some(value("two")));
+        assert!(store.put("k", value("three"), MINUTE, Condition::Always).await.unwrap());
+        assert_eq!(store.get("k").await.unwrap(), Some(value("three")));
+        assert_eq!(store.get("none").await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_come_back_as_they_were() {
+    check(async |store| {
+        let all: Bytes = (0..=255).collect::<Vec<u8>>().into();
+        for content in [all, Bytes::new(), value("\r\n$3\r\n")] {
+            store.put("k", content.clone(), MINUTE, Condition::Always).await.unwrap();
+            assert_eq!(store.get("k").await.unwrap(), Some(content.clone()));
+            assert!(store.put("k", content.clone(), MINUTE, Condition::Is(content.clone())).await.unwrap());
+            store.remove("log").await.unwrap();
+            store.append("log", content.clone(), 9, MINUTE).await.unwrap();
+            assert_eq!(store.read("log", 0).await.unwrap().unwrap(), [(1, content.clone())]);
+            let mut messages = store.subscribe("c").await.unwrap();
+            assert!(store.publish("c", content.clone()).await.unwrap());
+            assert_eq!(messages.next().await, Some(content));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_who_want_the_same_one_gets_it() {
+    check(async |store| {
+        let puts = (0..20).map(|_| store.put("k", value("mine"), MINUTE, Condition::Absent));
+        let won: Vec<bool> = join_all(puts).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(won.iter().filter(|won| **won).count(), 1);
+        let removed = join_all((0..20).map(|_| store.remove("k"))).await;
+        assert_eq!(removed.into_iter().filter(|removed| *removed.as_ref().unwrap()).count(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn changes_at_the_same_time_are_not_lost() {
+    check(async |store| {
+        store.put("n", value("0"), MINUTE, Condition::Always).await.unwrap();
+        let add = async || {
+            loop {
+                let old = store.get("n").await.unwrap().unwrap();
+                let number: u32 = std::str::from_utf8(&old).unwrap().parse().unwrap();
+                let new = Bytes::from((number + 1).to_string());
+                if store.put("n", new, MINUTE, Condition::Is(old)).await.unwrap() {
+                    return;
+                }
+            }
+        };
+        join_all((0..20).map(|_| add())).await;
+        assert_eq!(store.get("n").await.unwrap(), Some(value("20")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_gone_after_its_time_unless_it_was_touched() {
+    check(async |store| {
+        let short = Duration::from_millis(300);
+        store.put("short", value("v"), short, Condition::Always).await.unwrap();
+        store.put("touched", value("v"), short, Condition::Always).await.unwrap();
+        store.append("log", value("e"), 9, short).await.unwrap();
+        assert!(store.touch("touched", MINUTE).await.unwrap());
+        assert!(!store.touch("none", MINUTE).await.unwrap());
+        eventually("they are gone", async || {
+            let gone = store.get("short").await.unwrap().is_none() && store.read("log", 0).await.unwrap().is_none();
+            gone.then_some(())
+        })
+        .await;
+        assert!(!store.touch("short", MINUTE).await.unwrap());
+        assert!(!store.remove("short").await.unwrap());
+        assert_eq!(store.get("touched").await.unwrap(), Some(value("v")));
+        assert_eq!(store.append("log", value("e"), 9, MINUTE).await.unwrap(), 1, "a log begins anew");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_keeps_its_last_entries_and_their_numbers() {
+    check(async |store| {
+        assert_eq!(store.read("log", 0).await.unwrap(), None);
+        assert_eq!(store.end("log").await.unwrap(), 0);
+        for (place, entry) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
+            let number = store.append("log", entry.into(), 3, MINUTE).await.unwrap();
+            assert_eq!(number, place as u64 + 1);
+        }
+        assert_eq!(store.end("log").await.unwrap(), 5);
+        let kept = [(3, value("c")), (4, value("d")), (5, value("e"))];
+        assert_eq!(store.read("log", 0).await.unwrap().unwrap(), kept);
+        assert_eq!(store.read("log", 2).await.unwrap().unwrap(), kept);
+        assert_eq!(store.read("log", 4).await.unwrap().unwrap(), kept[2..]);
+        assert_eq!(store.read("log", 5).await.unwrap().unwrap(), []);
+        assert_eq!(store.read("log", 99).await.unwrap().unwrap(), []);
+        assert_eq!(store.append("log", value("f"), 1, MINUTE).await.unwrap(), 6);
+        assert_eq!(store.read("log", 0).await.unwrap().unwrap(), [(6, value("f"))]);
+        assert!(store.remove("log").await.unwrap());
+        assert_eq!(store.read("log", 0).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn entries_of_many_who_write_get_a_number_each() {
+    check(async |store| {
+        let appends = (0..50).map(|_| store.append("log", value("e"), 100, MINUTE));
+        let mut numbers: Vec<u64> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1..=50).collect::<Vec<_>>());
+        assert_eq!(store.read("log", 0).await.unwrap().unwrap().len(), 50);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_reach_all_who_listen_in_their_order() {
+    check(async |store| {
+        assert!(!store.publish("c", value("early")).await.unwrap());
+        let (mut first, mut second) = (store.subscribe("c").await.unwrap(), store.subscribe("c").await.unwrap());
+        let mut other = store.subscribe("d").await.unwrap();
+        for number in 0..100 {
+            assert!(store.publish("c", Bytes::from(format!("{number}"))).await.unwrap());
+        }
+        assert!(store.publish("d", value("other")).await.unwrap());
+        for listener in [&mut first, &mut second] {
+            for number in 0..100 {
+                assert_eq!(listener.next().await, Some(Bytes::from(format!("{number}"))));
+            }
+        }
+        assert_eq!(other.next().await, Some(value("other")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_channel_can_be_left_and_listened_to_again_at_any_time() {
+    check(async |store| {
+        drop(store.subscribe("c").await.unwrap());
+        eventually("nobody listens any more", async || (!store.publish("c", value("?")).await.unwrap()).then_some(()))
+            .await;
+        for _ in 0..3 {
+            let mut listeners = join_all((0..20).map(|_| store.subscribe("c"))).await;
+            let first = listeners.remove(0);
+            drop(listeners);
+            let mut first = first.unwrap();
+            assert!(store.publish("c", value("hello")).await.unwrap());
+            assert_eq!(first.next().await, Some(value("hello")));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_listener_that_falls_far_behind_is_cut_off() {
+    check(async |store| {
+        let mut slow = store.subscribe("c").await.unwrap();
+        let mut quick = store.subscribe("c").await.unwrap();
+        for _ in 0..2000 {
+            store.publish("c", value("m")).await.unwrap();
+            assert_eq!(quick.next().await, Some(value("m")));
+        }
+        let mut heard = 0;
+        while slow.next().await.is_some() {
+            heard += 1;
+        }
+        assert!(heard < 2000, "{heard}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    check(async |store| {
+        let large = Bytes::from(vec![b'x'; MOST_VALUE_BYTES + 1]);
+        assert!(matches!(store.put("k", large.clone(), MINUTE, Condition::Always).await, Err(Error::Unavailable(_))));
+        assert!(matches!(store.append("l", large.clone(), 9, MINUTE).await, Err(Error::Unavailable(_))));
+        assert!(matches!(store.publish("c", large.clone()).await, Err(Error::Unavailable(_))));
+        let largest = large.slice(1..);
+        assert!(store.put("k", largest.clone(), MINUTE, Condition::Always).await.unwrap());
+        assert_eq!(store.get("k").await.unwrap(), Some(largest));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_key_in_redis_has_the_prefix_and_expires() {
+    let Some(server) = Server::start().await else { return };
+    let store = server.store();
+    for condition in [Condition::Always, Condition::Absent, Condition::Is(value("v"))] {
+        store.put("session:{a}:ann", value("v"), MINUTE, condition).await.unwrap();
+    }
+    store.append("stream:{a}:s", value("e"), 9, MINUTE).await.unwrap();
+    store.append("stream:{a}:s", value("e"), 1, MINUTE).await.unwrap();
+    let mut redis = server.look().await;
+    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
+    keys.sort();
+    assert_eq!(keys, ["cloud-native-mcp:session:{a}:ann", "cloud-native-mcp:stream:{a}:s"]);
+    for key in keys {
+        let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut redis).await.unwrap();
+        assert!((1..=60_000).contains(&left), "{key}: {left}");
+    }
+}
+
+#[tokio::test]
+async fn stores_with_other_prefixes_share_nothing() {
+    let Some(server) = Server::start().await else { return };
+    let (one, mut config) = (server.store(), server.config());
+    config.prefix = "other:".into();
+    let other = store(&config);
+    one.put("k", value("v"), MINUTE, Condition::Always).await.unwrap();
+    assert_eq!(other.get("k").await.unwrap(), None);
+    let _listener = one.subscribe("c").await.unwrap();
+    assert!(!other.publish("c", value("m")).await.unwrap());
+}
+
+#[tokio::test]
+async fn when_redis_goes_every_subscription_ends_and_when_it_comes_back_all_works_again() {
+    let Some(mut server) = Server::start().await else { return };
+    let store = server.store();
+    let mut listener = store.subscribe("c").await.unwrap();
+    store.put("k", value("v"), MINUTE, Condition::Always).await.unwrap();
+    server.kill().await;
+    assert_eq!(listener.next().await, None);
+    let error = store.get("k").await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(message) if message.contains("try again")), "{error}");
+    assert!(store.subscribe("c").await.is_err());
+    server.restart().await;
+    let mut listener = eventually("it listens again", async || store.subscribe("c").await.ok()).await;
+    eventually("it speaks again", async || store.publish("c", value("back")).await.ok()).await;
+    assert_eq!(listener.next().await, Some(value("back")));
+}
+
+#[tokio::test]
+async fn a_paused_redis_costs_a_command_its_deadline_and_no_more() {
+    let Some(server) = Server::start().await else { return };
+    let store = server.store();
+    let mut listener = store.subscribe("c").await.unwrap();
+    store.put("k", value("v"), MINUTE, Condition::Always).await.unwrap();
+    server.pause();
+    assert!(matches!(store.get("k").await, Err(Error::Unavailable(_))));
+    assert_eq!(listener.next().await, None, "nobody knows what was missed");
+    server.resume();
+    let back = eventually("it answers again", async || store.get("k").await.ok()).await;
+    assert_eq!(back, Some(value("v")));
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_error_that_does_not_show_it() {
+    let Some(mut server) = Server::start().await else { return };
+    let mut redis = server.look().await;
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "correct-horse"]).query_async::<()>(&mut redis).await.unwrap();
+    let mut config = server.config();
+    config.password = cloud_native_mcp::secrets::Secret::new("battery-staple".into());
+    let error = store(&config).get("k").await.unwrap_err();
+    assert!(matches!(&error, Error::Unavailable(message) if !message.contains("battery")), "{error}");
+    config.password = cloud_native_mcp::secrets::Secret::new("correct-horse".into());
+    assert_eq!(store(&config).get("k").await.unwrap(), None);
+    server.kill().await;
+}
+
+#[tokio::test]
+async fn it_speaks_tls_with_who_has_a_certificate_of_the_given_authority() {
+    let authority = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = parameters.self_signed(&authority).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let issuer = rcgen::Issuer::new(parameters, authority);
+    let certificate =
+        rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let folder = Folder::new();
+    let text = |path: std::path::PathBuf| path.display().to_string();
+    let root = folder.write("ca.pem", &root.pem());
+    let certificate = text(folder.write("server.pem", &certificate.pem()));
+    let key = text(folder.write("server.key", &key.serialize_pem()));
+    let port = crate::harness::free_port();
+    let (tls_port, authorities) = (port.to_string(), text(root.clone()));
+    let arguments = [
+        "--tls-port",
+        &tls_port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &authorities,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let Some(server) = Server::start_with(&arguments).await else { return };
+    let mut config = server.config();
+    config.url = format!("rediss://localhost:{port}");
+    assert!(store(&config).get("k").await.is_err(), "an authority that nobody told of");
+    config.ca_file = Some(root);
+    let store = store(&config);
+    assert!(store.put("k", value("v"), MINUTE, Condition::Absent).await.unwrap());
+    let mut listener = store.subscribe("c").await.unwrap();
+    assert!(store.publish("c", value("m")).await.unwrap());
+    assert_eq!(listener.next().await, Some(value("m")));
+}
+
+#[tokio::test]
+async fn another_server_takes_over_when_the_sentinels_say_so() {
+    let Some(mut primary) = Server::start_with(&["--repl-diskless-sync-delay", "0"]).await else { return };
+    let port = primary.port.to_string();
+    let replica = Server::start_with(&["--replicaof", "127.0.0.1", &port]).await.unwrap();
+    let mut look = replica.look().await;
+    eventually("the replica follows", async || {
+        let info: String = redis::cmd("INFO").arg("replication").query_async(&mut look).await.ok()?;
+        info.contains("master_link_status:up").then_some(())
+    })
+    .await;
+    let folder = Folder::new();
+    let watched = format!(
+        "sentinel monitor shop 127.0.0.1 {port} 1\nsentinel down-after-milliseconds shop 500\nsentinel \
+         failover-timeout shop 3000\n"
+    );
+    let file = folder.write("sentinel.conf", &watched).display().to_string();
+    let sentinel = Server::start_sentinel(&file).await.unwrap();
+    let mut config = primary.config();
+    config.sentinels = vec![sentinel.url()];
+    config.url = String::new();
+    config.primary = "shop".into();
+    let store = store(&config);
+    store.put("k", value("v"), MINUTE, Condition::Absent).await.unwrap();
+    let mut look = sentinel.look().await;
+    eventually("the Sentinel knows the replica", async || {
+        let known: redis::Value =
+            redis::cmd("SENTINEL").arg("REPLICAS").arg("shop").query_async(&mut look).await.ok()?;
+        matches!(known, redis::Value::Array(known) if !known.is_empty()).then_some(())
+    })
+    .await;
+    primary.kill().await;
+    eventually("another server takes what is written", async || {
+        store.put("after", value("v"), MINUTE, Condition::Always).await.ok()
+    })
+    .await;
+    let mut listener = eventually("it listens there", async || store.subscribe("c").await.ok()).await;
+    assert!(store.publish("c", value("m")).await.unwrap());
+    assert_eq!(listener.next().await, Some(value("m")));
+}
