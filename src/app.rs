@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::answers::Wholes;
 use crate::auth::Authenticator;
@@ -85,7 +86,10 @@ impl App {
             authenticator,
             signer,
             store,
+            ready_without_store: config.store.redis.ready_without,
             draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            calls: TaskTracker::new(),
             config: config.server.clone(),
         };
         Ok(Self { edge: Arc::new(edge), local: Caller::local(config.allow) })

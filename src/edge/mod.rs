@@ -26,6 +26,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use events::Frame;
 pub use server::Server;
@@ -92,8 +93,14 @@ pub struct Edge {
     pub signer: Arc<Signer>,
     /// What replicas share.
     pub store: store::Shared,
-    /// Set when the server ends.
+    /// Whether it is ready while the store is away.
+    pub ready_without_store: bool,
+    /// Set when the server is asked to end: from then on it is not ready.
     pub draining: CancellationToken,
+    /// Set when it takes no new requests any more: open streams go on elsewhere.
+    pub closing: CancellationToken,
+    /// Calls that go on without the connection they came by.
+    pub calls: TaskTracker,
     /// How the server is reached.
     pub config: Config,
 }

@@ -14,11 +14,12 @@ pub(super) async fn livez() -> Response {
     reply::text(StatusCode::OK, "ok\n")
 }
 
-/// `GET /readyz`: it should get new requests. Backends do not count: those that are away are named in answers.
+/// `GET /readyz`: it should get new requests. Backends do not count: those that are away are named in answers. Whether the
+/// store counts is for the operator to say; the body tells how it is.
 pub(super) async fn readyz(State(edge): State<Shared>) -> Response {
     let store = edge.store.get("ready").await;
     let draining = edge.draining.is_cancelled();
-    let ready = store.is_ok() && !draining;
+    let ready = (store.is_ok() || edge.ready_without_store) && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": ready,

@@ -125,14 +125,18 @@ impl Server {
             });
         }
         drop(listener);
+        edge.closing.cancel();
         end.cancel();
         open.close();
-        if tokio::time::timeout(limits.grace, open.wait()).await.is_err() {
+        edge.calls.close();
+        let answered = async { tokio::join!(open.wait(), edge.calls.wait()) };
+        if tokio::time::timeout(limits.grace, answered).await.is_err() {
             tracing::warn!(
                 grace_seconds = limits.grace.as_secs(),
                 "calls were cut off: they took longer than the grace"
             );
         }
+        edge.streams.leave().await;
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use super::events::{self, Frame};
 use super::{Shared, enter, is_json, reply};
 use crate::call::Context;
+use crate::changes::Change;
 use crate::error::{Error, Result};
+use crate::mcp::Fault;
 use crate::mcp::envelope::{self, Envelope, Id, Message};
-use crate::mcp::{Fault, Wanted};
-use crate::session::{Outgoing, Session, Signal};
+use crate::session::{Heard, Outgoing, Session, Signal};
 
 /// `GET`: opens the stream; its first event says where to post.
 pub(super) async fn open(
@@ -52,29 +53,29 @@ async fn begin(edge: Shared, context: Context, path: &str, query: Option<&str>) 
     tokio::spawn(async move {
         let data = format!("{endpoint}?sessionId={}{toolsets}", session.id).into();
         let mut open = frames.send(Frame { event: Some("endpoint"), data, ..Frame::default() }).await;
-        let mut wanted = Wanted::lists_and([]);
+        let mut wanted = edge.engine.lists_and([]);
         let mut touch = tokio::time::interval(std::time::Duration::from_secs(600));
         let expired = context.expired();
         tokio::pin!(expired);
         while open {
             let message = tokio::select! {
                 message = messages.next() => message,
-                change = listener.next() => match change {
-                    Some(change) if wanted.includes(&change) => {
-                        change.notification().map(|(method, params)| envelope::notification(method, &params))
+                heard = listener.next() => {
+                    for (method, params) in wanted.told(heard).iter().filter_map(Change::notification) {
+                        let message = envelope::notification(method, &params);
+                        open = open && frames.send(Frame { event: Some("message"), ..Frame::message(message) }).await;
                     }
-                    Some(_) => continue,
-                    None => None,
-                },
-                signal = signals.next() => match signal {
-                    Some(Signal::Resubscribed) => {
+                    continue;
+                }
+                heard = signals.next() => match heard {
+                    Heard::Signal(Signal::Resubscribed) | Heard::Gap => {
                         if let Ok(Some(session)) = edge.sessions.find(&session.id, &context.caller).await {
-                            wanted = Wanted::lists_and(session.subscriptions);
+                            wanted = edge.engine.lists_and(session.subscriptions);
                         }
                         continue;
                     }
-                    Some(Signal::Ended) | None => None,
-                    Some(_) => continue,
+                    Heard::Signal(Signal::Ended) => None,
+                    Heard::Signal(_) => continue,
                 },
                 _ = touch.tick() => {
                     // Whoever holds the stream keeps the session alive.
@@ -83,7 +84,7 @@ async fn begin(edge: Shared, context: Context, path: &str, query: Option<&str>) 
                 }
                 () = frames.closed() => None,
                 () = &mut expired => None,
-                () = edge.draining.cancelled() => None,
+                () = edge.closing.cancelled() => None,
             };
             open = match message {
                 // Somebody only wants to know whether the stream is open.
@@ -155,7 +156,8 @@ fn gone() -> Response {
 async fn take(edge: Shared, session: Session, message: Message, context: Context) {
     match message {
         Message::Request { id, method, params } => {
-            tokio::spawn(async move { answer(&edge, &session, &id, &method, &params, context).await });
+            let calls = edge.calls.clone();
+            calls.spawn(async move { answer(&edge, &session, &id, &method, &params, context).await });
         }
         Message::Notification { method, params } => {
             if let Err(error) = edge.sessions.take_notification(&session, &method, &params).await {

@@ -17,10 +17,11 @@ use super::{Edge, Shared, reply};
 use crate::auth::Recognised;
 use crate::call::{Context, Event, Outbox, Scope};
 use crate::caller::Caller;
+use crate::changes::Change;
 use crate::error::Error;
 use crate::mcp::envelope::{self, Envelope, Id, Message};
-use crate::mcp::{Fault, Request, RequestMeta, Revision, Wanted};
-use crate::session::{MOST_RUNNING, Outgoing, Session, Signal};
+use crate::mcp::{Fault, Request, RequestMeta, Revision};
+use crate::session::{Heard, MOST_RUNNING, Outgoing, Session, Signal};
 
 /// Requests that are being answered, with what cancels them.
 type Running = Arc<Mutex<HashMap<Id, CancellationToken>>>;
@@ -282,23 +283,21 @@ impl Conversation {
 async fn follow(edge: Shared, session: Session, caller: Arc<Caller>, lines: mpsc::WeakSender<Bytes>) {
     let (signals, changes) = (edge.sessions.signals(&session.id).await, edge.engine.changes().listen().await);
     let (Ok(mut signals), Ok(mut changes)) = (signals, changes) else { return };
-    let mut wanted = Wanted::lists_and([]);
+    let mut wanted = edge.engine.lists_and([]);
     loop {
         tokio::select! {
-            change = changes.next() => {
-                let Some(change) = change else { return };
-                let Some((method, params)) = change.notification().filter(|_| wanted.includes(&change)) else { continue };
+            heard = changes.next() => for (method, params) in wanted.told(heard).iter().filter_map(Change::notification) {
                 let Some(lines) = lines.upgrade() else { return };
                 let _ = lines.send(envelope::notification(method, &params)).await;
-            }
-            signal = signals.next() => match signal {
-                Some(Signal::Resubscribed) => {
+            },
+            heard = signals.next() => match heard {
+                Heard::Signal(Signal::Resubscribed) | Heard::Gap => {
                     if let Ok(Some(session)) = edge.sessions.find(&session.id, &caller).await {
-                        wanted = Wanted::lists_and(session.subscriptions);
+                        wanted = edge.engine.lists_and(session.subscriptions);
                     }
                 }
-                Some(Signal::Ended) | None => return,
-                Some(_) => {}
+                Heard::Signal(Signal::Ended) => return,
+                Heard::Signal(_) => {}
             }
         }
     }
@@ -402,18 +401,17 @@ async fn listen(
     let first = envelope::notification("notifications/subscriptions/acknowledged", &acknowledgement);
     let _ = lines.send(first).await;
     loop {
-        let change = tokio::select! {
-            change = listener.next() => change,
-            () = edge.draining.cancelled() => None,
+        let heard = tokio::select! {
+            heard = listener.next() => heard,
+            () = edge.draining.cancelled() => {
+                return Some(envelope::result(id, &edge.engine.end_of_listening(&marker)));
+            }
             () = context.cancelled.cancelled() => return None,
         };
-        let Some(change) = change else {
-            return Some(envelope::result(id, &edge.engine.end_of_listening(&marker)));
-        };
-        if wanted.includes(&change)
-            && let Some((method, params)) = edge.engine.marked(&change, &marker, context).await
-        {
-            let _ = lines.send(envelope::notification(method, &params)).await;
+        for change in wanted.told(heard) {
+            if let Some((method, params)) = edge.engine.marked(&change, &marker, context).await {
+                let _ = lines.send(envelope::notification(method, &params)).await;
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::fault::Fault;
 use super::{Engine, Revision, meta, read, tasks};
 use crate::call::Context;
-use crate::changes::{Change, Listener};
+use crate::changes::{Change, Heard, Listener};
 
 /// Resources and tasks that one client may follow at a time.
 const MOST_FOLLOWED: usize = 100;
@@ -39,15 +39,23 @@ struct Notifications {
 }
 
 impl Wanted {
-    /// What a session of an older revision hears of: every list, and the resources it subscribed to.
+    /// What is to be told of what was heard.
     #[must_use]
-    pub fn lists_and(uris: impl IntoIterator<Item = String>) -> Self {
-        Self { tools: true, prompts: true, resources: true, uris: uris.into_iter().collect(), tasks: HashSet::new() }
+    pub fn told(&self, heard: Heard) -> Vec<Change> {
+        match heard {
+            Heard::Change(change) => Some(change).filter(|change| self.includes(change)).into_iter().collect(),
+            Heard::Anything => {
+                let lists =
+                    [(self.tools, Change::Tools), (self.prompts, Change::Prompts), (self.resources, Change::Resources)];
+                let lists = lists.into_iter().filter(|(wanted, _)| *wanted).map(|(_, change)| change);
+                let uris = self.uris.iter().cloned().map(Change::Resource);
+                lists.chain(uris).chain(self.tasks.iter().cloned().map(Change::Task)).collect()
+            }
+        }
     }
 
     /// Whether a change is among it.
-    #[must_use]
-    pub fn includes(&self, change: &Change) -> bool {
+    fn includes(&self, change: &Change) -> bool {
         match change {
             Change::Tools => self.tools,
             Change::Prompts => self.prompts,
@@ -81,6 +89,19 @@ impl Wanted {
 }
 
 impl Engine {
+    /// What a session of an older revision hears of: every list that can change, and the resources it subscribed to.
+    #[must_use]
+    pub fn lists_and(&self, uris: impl IntoIterator<Item = String>) -> Wanted {
+        let lists = self.offer.changing;
+        Wanted {
+            tools: lists,
+            prompts: lists,
+            resources: lists,
+            uris: uris.into_iter().collect(),
+            tasks: HashSet::new(),
+        }
+    }
+
     /// Begins a `subscriptions/listen`: what is listened to from now on, and the acknowledgement to send first.
     ///
     /// # Errors

@@ -2,24 +2,18 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Sessions;
 use crate::error::Result;
 use crate::mcp::envelope::Id;
-use crate::store::Subscription;
+use crate::store::{Shared, Subscription, listen_again};
 
 /// Something that concerns whoever serves a session at the moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signal {
-    /// The client answered a request of ours.
-    Answered {
-        /// The id of our request.
-        id: String,
-        /// Its result, or the error instead.
-        result: Result<Value, Value>,
-    },
+    /// The client answered the request of ours with this id; the answer is in the store.
+    Answered(String),
     /// The client withdrew a request.
     Withdrawn(Id),
     /// A newer stream took over; those with lower numbers close.
@@ -30,19 +24,38 @@ pub enum Signal {
     Ended,
 }
 
+/// What comes over the bus.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// A signal.
+    Signal(Signal),
+    /// Some may have been missed: whoever listens looks at the state again.
+    Gap,
+}
+
 /// Signals of one session, as they come.
 #[derive(Debug)]
 pub struct Signals {
-    subscription: Subscription,
+    store: Shared,
+    channel: String,
+    /// None while nothing can be heard.
+    subscription: Option<Subscription>,
 }
 
 impl Signals {
-    /// The next signal; none when the subscription was cut off.
-    pub async fn next(&mut self) -> Option<Signal> {
+    /// The next signal. Where the store was away, it listens again as soon as it can.
+    pub async fn next(&mut self) -> Heard {
         loop {
-            let message = self.subscription.next().await?;
+            let Some(subscription) = &mut self.subscription else {
+                self.subscription = Some(listen_again(&self.store, &self.channel).await);
+                return Heard::Gap;
+            };
+            let Some(message) = subscription.next().await else {
+                self.subscription = None;
+                continue;
+            };
             match serde_json::from_slice(&message) {
-                Ok(signal) => return Some(signal),
+                Ok(signal) => return Heard::Signal(signal),
                 Err(error) => tracing::warn!(%error, "a signal cannot be read"),
             }
         }
@@ -55,7 +68,14 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub async fn signals(&self, id: &str) -> Result<Signals> {
-        Ok(Signals { subscription: self.store.subscribe(&channel(id)).await? })
+        let subscription = self.store.subscribe(&channel(id)).await?;
+        Ok(Signals { store: self.store.clone(), channel: channel(id), subscription: Some(subscription) })
+    }
+
+    /// Listens to the signals of a session, now or as soon as the store is there.
+    pub(super) async fn signals_at_last(&self, id: &str) -> Signals {
+        let subscription = self.store.subscribe(&channel(id)).await.ok();
+        Signals { store: self.store.clone(), channel: channel(id), subscription }
     }
 
     /// Sends a signal, and says whether anybody heard it.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::task::Poll;
 use tokio::sync::mpsc;
 
-use super::{Session, Sessions, Signal, Signals};
+use super::{Heard, Session, Sessions, Signal, Signals, key};
 use crate::call::{Asked, Context, Event, Inputs, Outbox};
 use crate::error::Error;
 use crate::mcp::envelope::{self, Id};
@@ -96,14 +96,14 @@ impl Sessions {
             while outcome.is_none() {
                 let listening = match &mut signals {
                     Some(listening) => listening,
-                    none => none.insert(self.signals(&session.id).await?),
+                    none => none.insert(self.signals_at_last(&session.id).await),
                 };
                 tokio::select! {
                     biased;
                     Some(event) = events.recv() => forward(event, session.revision, sink).await,
                     finished = &mut run => outcome = Some(finished),
                     signal = listening.next() => {
-                        if is_the_end(signal.as_ref(), id) {
+                        if self.is_the_end(&signal, session, id).await {
                             context.cancelled.cancel();
                             return Ok(None);
                         }
@@ -124,7 +124,7 @@ impl Sessions {
                 Some(listening) => listening,
                 none => none.insert(self.signals(&session.id).await?),
             };
-            match ask(session, id, &asked, listening, sink).await? {
+            match self.ask(session, id, &asked, listening, sink).await? {
                 Some(responses) => {
                     context.inputs.responses.extend(responses);
                     context.inputs = Inputs { state: asked.state, ..context.inputs };
@@ -134,13 +134,73 @@ impl Sessions {
         }
         Err(Fault::invalid_request(format!("the call asked {MOST_ROUNDS} times and still is not done")))
     }
-}
 
-fn is_the_end(signal: Option<&Signal>, id: &Id) -> bool {
-    match signal {
-        Some(Signal::Withdrawn(withdrawn)) => withdrawn == id,
-        Some(Signal::Ended) | None => true,
-        Some(_) => false,
+    /// Asks the client everything at once and waits for all answers, from whichever replica they come.
+    async fn ask(
+        &self,
+        session: &Session,
+        id: &Id,
+        asked: &Asked,
+        signals: &mut Signals,
+        sink: &Sink,
+    ) -> Result<Option<Map<String, Value>>, Fault> {
+        let mut open = HashMap::new();
+        for (key, request) in &asked.requests {
+            let (method, mut params) = request.wire();
+            // Modes came with 2025-11-25.
+            if session.revision < Revision::V2025_11_25
+                && method == "elicitation/create"
+                && let Value::Object(params) = &mut params
+            {
+                params.shift_remove("mode");
+            }
+            let question = random_token("ask-");
+            self.open_question(session, &question).await?;
+            let _ = sink.send(Outgoing::Message(envelope::request(&question, method, &params))).await;
+            open.insert(question, (key.clone(), method));
+        }
+        let mut answers = Map::new();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !open.is_empty() {
+            let heard = tokio::time::timeout_at(deadline, signals.next()).await.map_err(|_| {
+                Fault::from(Error::TimedOut(format!("the client did not answer within {} s", PATIENCE.as_secs())))
+            })?;
+            if self.is_the_end(&heard, session, id).await {
+                return Ok(None);
+            }
+            let answered: Vec<String> = match heard {
+                Heard::Signal(Signal::Answered(question)) => vec![question],
+                Heard::Signal(_) => continue,
+                // Any of them may have been answered.
+                Heard::Gap => open.keys().cloned().collect(),
+            };
+            for question in answered {
+                let Some((key, method)) = open.get(&question) else { continue };
+                let Some(result) = self.answer_to(session, &question).await? else { continue };
+                let answer = match result {
+                    Ok(answer) => answer,
+                    // A client that cannot show the form says so with an error: the person did not agree.
+                    Err(_) if *method == "elicitation/create" => json!({"action": "cancel"}),
+                    Err(error) => {
+                        let message = error.get("message").and_then(Value::as_str).unwrap_or("no reason given");
+                        return Err(Fault::invalid_request(format!("the client refused `{method}`: {message}")));
+                    }
+                };
+                answers.insert(key.clone(), answer);
+                open.remove(&question);
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    /// Whether nobody waits for the answer to a request any more.
+    async fn is_the_end(&self, heard: &Heard, session: &Session, id: &Id) -> bool {
+        match heard {
+            Heard::Signal(Signal::Withdrawn(withdrawn)) => withdrawn == id,
+            Heard::Signal(Signal::Ended) => true,
+            Heard::Signal(_) => false,
+            Heard::Gap => matches!(self.store.get(&key(&session.id, &session.owner)).await, Ok(None)),
+        }
     }
 }
 
@@ -159,53 +219,6 @@ async fn forward(event: Event, revision: Revision, sink: &Sink) {
     };
     // A client that left gets the rest when it comes back.
     let _ = sink.send(outgoing).await;
-}
-
-/// Asks the client everything at once and waits for all answers, from whichever replica they come.
-async fn ask(
-    session: &Session,
-    id: &Id,
-    asked: &Asked,
-    signals: &mut Signals,
-    sink: &Sink,
-) -> Result<Option<Map<String, Value>>, Fault> {
-    let mut open = HashMap::new();
-    for (key, request) in &asked.requests {
-        let (method, mut params) = request.wire();
-        // Modes came with 2025-11-25.
-        if session.revision < Revision::V2025_11_25
-            && method == "elicitation/create"
-            && let Value::Object(params) = &mut params
-        {
-            params.shift_remove("mode");
-        }
-        let question = random_token("ask-");
-        let _ = sink.send(Outgoing::Message(envelope::request(&question, method, &params))).await;
-        open.insert(question, (key.clone(), method));
-    }
-    let mut answers = Map::new();
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !open.is_empty() {
-        let signal = tokio::time::timeout_at(deadline, signals.next()).await.map_err(|_| {
-            Fault::from(Error::TimedOut(format!("the client did not answer within {} s", PATIENCE.as_secs())))
-        })?;
-        if is_the_end(signal.as_ref(), id) {
-            return Ok(None);
-        }
-        let Some(Signal::Answered { id: question, result }) = signal else { continue };
-        let Some((key, method)) = open.remove(&question) else { continue };
-        let answer = match result {
-            Ok(answer) => answer,
-            // A client that cannot show the form says so with an error: the person did not agree.
-            Err(_) if method == "elicitation/create" => json!({"action": "cancel"}),
-            Err(error) => {
-                let message = error.get("message").and_then(Value::as_str).unwrap_or("no reason given");
-                return Err(Fault::invalid_request(format!("the client refused `{method}`: {message}")));
-            }
-        };
-        answers.insert(key, answer);
-    }
-    Ok(Some(answers))
 }
 
 fn progress_token(params: &Bytes) -> Option<Value> {

@@ -5,6 +5,9 @@
 
 mod bus;
 mod converse;
+mod follower;
+mod presence;
+mod questions;
 mod running;
 mod streams;
 
@@ -16,10 +19,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use bus::{Signal, Signals};
+pub use bus::{Heard, Signal, Signals};
 pub use converse::{Outgoing, Sink};
+pub use follower::Follower;
+pub use presence::Call;
 pub use running::MOST_RUNNING;
-pub use streams::{Entry, Follower, GET_STREAM, Streams};
+pub use streams::{Entry, GET_STREAM, Streams};
 
 use crate::call::{Client, Context, LogLevel};
 use crate::caller::Caller;
@@ -129,12 +134,11 @@ impl Sessions {
     /// # Errors
     /// Those of the store.
     pub async fn find(&self, id: &str, caller: &Caller) -> Result<Option<Session>> {
-        let Some(bytes) = self.store.get(&key(id, &caller.identity())).await? else { return Ok(None) };
+        let Some(bytes) = self.store.renew(&key(id, &caller.identity()), LIFETIME).await? else { return Ok(None) };
         let session = Session { id: id.to_owned(), ..decode(&bytes)? };
         if session.owner != caller.identity() {
             return Ok(None);
         }
-        self.store.touch(&key(id, &caller.identity()), LIFETIME).await?;
         Ok(Some(session))
     }
 
@@ -164,18 +168,6 @@ impl Sessions {
         {
             self.signal(&session.id, &Signal::Withdrawn(request_id)).await?;
         }
-        Ok(())
-    }
-
-    /// Hands the client's answer to a request of ours to whoever waits for it.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn take_answer(&self, session: &Session, id: &Id, result: Result<Bytes, Bytes>) -> Result<()> {
-        let Id::Text(id) = id else { return Ok(()) };
-        let value = |bytes: Bytes| serde_json::from_slice(&bytes).unwrap_or_default();
-        let result = result.map(value).map_err(value);
-        self.signal(&session.id, &Signal::Answered { id: id.clone(), result }).await?;
         Ok(())
     }
 

@@ -1,15 +1,19 @@
 //! Event streams that a client can come back to: numbered events, replay, and who holds the stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::Session;
+use super::follower::Follower;
+use super::presence::{Call, Presence};
 use crate::error::Result;
+use crate::mcp::envelope::Id;
 use crate::secrets::{Signer, random_token};
-use crate::store::{Shared, Subscription};
+use crate::store::Shared;
 
-/// The stream of everything that belongs to no request.
+/// The stream of everything that belongs to no request: the changes that a session wants to hear of, by their numbers.
 pub const GET_STREAM: &str = "get";
 
 /// Events that a stream keeps for a client that comes back.
@@ -21,14 +25,15 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// How long it keeps them once all were written to a client that stayed: the last ones may still be lost on the way.
 const WRITTEN_LIFETIME: Duration = Duration::from_secs(10);
 
-/// How long a session's own stream keeps them, and its numbers: longer than the pause between two looks at it.
+/// How long it is known who holds a session's own stream: longer than the pause between two looks at it.
 const SESSION_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Keeps the events of streams.
 #[derive(Clone, Debug)]
 pub struct Streams {
-    store: Shared,
-    signer: std::sync::Arc<Signer>,
+    pub(super) store: Shared,
+    signer: Arc<Signer>,
+    pub(super) presence: Arc<Presence>,
 }
 
 /// One event.
@@ -45,8 +50,8 @@ pub struct Entry {
 impl Streams {
     /// Streams in this store.
     #[must_use]
-    pub fn new(store: Shared, signer: std::sync::Arc<Signer>) -> Self {
-        Self { store, signer }
+    pub fn new(store: Shared, signer: Arc<Signer>) -> Self {
+        Self { presence: Presence::new(store.clone()), store, signer }
     }
 
     /// A name for a new stream.
@@ -65,8 +70,7 @@ impl Streams {
         entry.put_slice(message);
         let entry = entry.freeze();
         let key = key(session, stream);
-        let lifetime = if stream == GET_STREAM { SESSION_LIFETIME } else { LIFETIME };
-        let number = self.store.append(&key, entry.clone(), KEPT, lifetime).await?;
+        let number = self.store.append(&key, entry.clone(), KEPT, LIFETIME).await?;
         let mut told = BytesMut::with_capacity(entry.len() + 8);
         told.put_u64(number);
         told.put_slice(&entry);
@@ -83,21 +87,46 @@ impl Streams {
         Ok(())
     }
 
-    /// The events after a place, and the ones to come.
+    /// Says that a call for these requests runs here and writes into a stream.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn follow(&self, session: &Session, stream: &str, after: u64) -> Result<Option<(Vec<Entry>, Follower)>> {
-        let key = key(session, stream);
-        // Listening comes first, so that nothing falls between.
-        let subscription = self.store.subscribe(&key).await?;
-        let Some(kept) = self.store.read(&key, after).await? else {
-            // Nothing was sent yet, as right after the first, empty event.
-            return Ok((after == 0).then(|| (Vec::new(), Follower { subscription, last: 0 })));
-        };
-        let entries: Vec<Entry> = kept.into_iter().filter_map(|(number, bytes)| entry(number, &bytes)).collect();
-        let last = entries.last().map_or(after, |entry| entry.number);
-        Ok(Some((entries, Follower { subscription, last })))
+    pub async fn begin(&self, session: &Session, stream: &str, requests: Vec<Id>) -> Result<Call> {
+        self.presence.begin(session, stream, requests).await
+    }
+
+    /// Says that the call of a stream still runs here.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn keep(&self, session: &Session, stream: &str) -> Result<()> {
+        self.presence.keep(session, stream).await
+    }
+
+    /// Says that the call of a stream is about to be answered, and whether it is still this replica's to answer.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn finish(&self, session: &Session, stream: &str, call: &Call) -> Result<bool> {
+        self.presence.finish(session, stream, call).await
+    }
+
+    /// Says that this replica is gone: calls that still run here will not be answered.
+    pub async fn leave(&self) {
+        self.presence.leave().await;
+    }
+
+    /// The events after a place, and the ones to come; none where nothing is kept and nothing will come.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn follow(&self, session: &Session, stream: &str, after: u64) -> Result<Option<Follower>> {
+        // Listening comes first, so that nothing falls between; a call that has ended by now has written all it will.
+        let subscription = self.store.subscribe(&key(session, stream)).await?;
+        let call = self.presence.find(session, stream).await?;
+        let mut follower = Follower::new(self.clone(), session.clone(), stream.to_owned(), subscription, after);
+        follower.catch_up().await?;
+        Ok((call.is_some() || !follower.missed.is_empty()).then_some(follower))
     }
 
     /// The id of an event: opaque, and of no use in any other session.
@@ -126,50 +155,34 @@ impl Streams {
         self.store.append(&holders(session), Bytes::new(), 1, SESSION_LIFETIME).await
     }
 
+    /// The number of whoever took hold last.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn holder(&self, session: &Session) -> Result<u64> {
+        self.store.end(&holders(session)).await
+    }
+
     /// Keeps the numbers of a session's own stream while somebody holds it.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn keep_hold(&self, session: &Session) -> Result<()> {
         self.store.touch(&holders(session), SESSION_LIFETIME).await?;
-        self.store.touch(&key(session, GET_STREAM), SESSION_LIFETIME).await?;
         Ok(())
     }
 }
 
-/// Forgets a session's own stream, which nobody can come back to when the session is over.
+/// Forgets who held a session's own stream.
 ///
 /// # Errors
 /// Those of the store.
 pub(super) async fn forget(store: &Shared, session: &Session) -> Result<()> {
     store.remove(&holders(session)).await?;
-    store.remove(&key(session, GET_STREAM)).await?;
     Ok(())
 }
 
-/// Events to come.
-#[derive(Debug)]
-pub struct Follower {
-    subscription: Subscription,
-    last: u64,
-}
-
-impl Follower {
-    /// The next event; none when the follower was cut off.
-    pub async fn next(&mut self) -> Option<Entry> {
-        loop {
-            let told = self.subscription.next().await?;
-            let (number, rest) = told.split_at_checked(8)?;
-            let number = u64::from_be_bytes(number.try_into().ok()?);
-            if number > self.last {
-                self.last = number;
-                return entry(number, rest);
-            }
-        }
-    }
-}
-
-fn entry(number: u64, bytes: &[u8]) -> Option<Entry> {
+pub(super) fn entry(number: u64, bytes: &[u8]) -> Option<Entry> {
     let (last, message) = bytes.split_first()?;
     Some(Entry { number, message: Bytes::copy_from_slice(message), last: *last == 1 })
 }
@@ -178,6 +191,6 @@ fn holders(session: &Session) -> String {
     format!("holders:{{{}}}", session.id)
 }
 
-fn key(session: &Session, stream: &str) -> String {
+pub(super) fn key(session: &Session, stream: &str) -> String {
     format!("stream:{{{}}}:{stream}", session.id)
 }

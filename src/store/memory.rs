@@ -140,6 +140,23 @@ impl Keys {
         self.entries.get(key).filter(|entry| entry.expires.0 > Instant::now())
     }
 
+    fn value(&self, key: &str) -> Option<Bytes> {
+        match &self.live(key)?.content {
+            Content::Value(value) => Some(value.clone()),
+            Content::Log { .. } => None,
+        }
+    }
+
+    fn touch(&mut self, key: &str, ttl: Duration) {
+        self.serial += 1;
+        let expires = (Instant::now() + ttl, self.serial);
+        if let Some(entry) = self.entries.get_mut(key) {
+            self.expiries.remove(&entry.expires);
+            entry.expires = expires;
+            self.expiries.insert(expires, key.to_owned());
+        }
+    }
+
     fn remove(&mut self, key: &str) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.expiries.remove(&entry.expires);
@@ -189,11 +206,12 @@ impl Keys {
 
 #[async_trait]
 impl Store for Memory {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.keys().live(key).and_then(|entry| match &entry.content {
-            Content::Value(value) => Some(value.clone()),
-            Content::Log { .. } => None,
-        }))
+        Ok(self.keys().value(key))
     }
 
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, condition: Condition) -> Result<bool> {
@@ -210,20 +228,22 @@ impl Store for Memory {
         Ok(holds)
     }
 
+    async fn renew(&self, key: &str, ttl: Duration) -> Result<Option<Bytes>> {
+        let mut keys = self.keys();
+        let value = keys.value(key);
+        if value.is_some() {
+            keys.touch(key, ttl);
+        }
+        Ok(value)
+    }
+
     async fn touch(&self, key: &str, ttl: Duration) -> Result<bool> {
         let mut keys = self.keys();
-        if keys.live(key).is_none() {
-            return Ok(false);
+        let live = keys.live(key).is_some();
+        if live {
+            keys.touch(key, ttl);
         }
-        keys.serial += 1;
-        let expires = (Instant::now() + ttl, keys.serial);
-        let keys = &mut *keys;
-        if let Some(entry) = keys.entries.get_mut(key) {
-            keys.expiries.remove(&entry.expires);
-            entry.expires = expires;
-            keys.expiries.insert(expires, key.to_owned());
-        }
-        Ok(true)
+        Ok(live)
     }
 
     async fn remove(&self, key: &str) -> Result<bool> {

@@ -25,6 +25,9 @@ pub const MOST_VALUE_BYTES: usize = 8 * 1024 * 1024;
 /// Messages that may wait for one listener before it is cut off.
 const BACKLOG: usize = 256;
 
+/// Between two tries to listen, while the store is away.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+
 /// What replicas share.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +35,7 @@ pub struct Config {
     /// Bytes that sessions, streams and kept answers may take in this process. Not for Redis, which has its own `maxmemory`.
     #[schemars(range(min = 1))]
     pub most_bytes: usize,
-    /// Where several replicas keep it together.
+    /// Where several replicas keep it together: Redis 6.2 or newer, or what speaks its protocol. Needs `signing_key`.
     pub redis: RedisConfig,
 }
 
@@ -70,11 +73,17 @@ pub type Numbered = (u64, Bytes);
 /// Every key expires, and is either a value or a log. A failure may come after the change was made. A channel delivers to those who listen at the moment, and to nobody else.
 #[async_trait]
 pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Whether other processes see what is in it.
+    fn is_shared(&self) -> bool;
+
     /// The value of a key, if it has one that did not expire.
     async fn get(&self, key: &str) -> Result<Option<Bytes>>;
 
     /// Sets a value for `ttl`, and says whether the condition held.
     async fn put(&self, key: &str, value: Bytes, ttl: Duration, condition: Condition) -> Result<bool>;
+
+    /// The value of a key, which then lives for another `ttl`.
+    async fn renew(&self, key: &str, ttl: Duration) -> Result<Option<Bytes>>;
 
     /// Lets a value or log live for another `ttl`, and says whether it was there.
     async fn touch(&self, key: &str, ttl: Duration) -> Result<bool>;
@@ -115,6 +124,17 @@ impl Subscription {
     /// The next message; none when the subscription was cut off.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.messages.recv().await
+    }
+}
+
+/// Listens to a channel as soon as the store is there (again).
+pub async fn listen_again(store: &Shared, channel: &str) -> Subscription {
+    loop {
+        match store.subscribe(channel).await {
+            Ok(subscription) => return subscription,
+            Err(error) => tracing::debug!(%error, "nothing can be heard at the moment"),
+        }
+        tokio::time::sleep(LISTEN_PAUSE).await;
     }
 }
 

@@ -108,7 +108,8 @@ pub fn client() -> Client {
 /// A running service.
 #[derive(Debug)]
 pub struct Service {
-    process: Process,
+    /// None where somebody else started it.
+    process: Option<Process>,
     folder: Folder,
     client: Client,
     /// Scheme, host and port.
@@ -165,7 +166,13 @@ impl Service {
         let base = endpoint.trim_end_matches("/mcp").to_owned();
         // What it goes on to print is read, or it would wait for somebody to take it.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { process: Process(child), folder, client: client(), base, key }
+        Self { process: Some(Process(child)), folder, client: client(), base, key }
+    }
+
+    /// A service that runs already, as whoever has this key sees it. Every request goes over a connection of its own.
+    pub fn at(base: &str, key: Option<String>) -> Self {
+        let client = rest::client_builder(Duration::from_secs(5)).pool_max_idle_per_host(0).build().unwrap();
+        Self { process: None, folder: Folder::new(), client, base: base.to_owned(), key }
     }
 
     /// What it wrote to its log so far.
@@ -180,7 +187,7 @@ impl Service {
 
     /// Its process id.
     pub fn id(&self) -> i32 {
-        self.process.0.id().expect("it runs").try_into().unwrap()
+        self.process.as_ref().expect("a process of its own").0.id().expect("it runs").try_into().unwrap()
     }
 
     /// Bytes of memory that it holds.
@@ -194,7 +201,8 @@ impl Service {
     pub async fn terminate(&mut self) -> std::process::ExitStatus {
         let id = nix::unistd::Pid::from_raw(self.id());
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
-        tokio::time::timeout(PATIENCE, self.process.0.wait()).await.expect("it ends").unwrap()
+        let process = self.process.as_mut().expect("a process of its own");
+        tokio::time::timeout(PATIENCE, process.0.wait()).await.expect("it ends").unwrap()
     }
 
     /// A request to a path, with the key where there is one.
@@ -321,7 +329,17 @@ pub struct Session<'a> {
     pub initialized: Value,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    /// The session of this id, wherever it began.
+    pub fn of(service: &'a Service, id: &str) -> Self {
+        Self { service, path: "/mcp".into(), id: id.to_owned(), initialized: Value::Null }
+    }
+
+    /// The same session, asked of another service.
+    pub fn at<'b>(&self, service: &'b Service) -> Session<'b> {
+        Session { service, path: self.path.clone(), id: self.id.clone(), initialized: self.initialized.clone() }
+    }
+
     /// A request within the session.
     pub fn request(&self, method: Method) -> RequestBuilder {
         self.service
@@ -360,6 +378,8 @@ pub struct Event {
     pub event: String,
     /// Its id.
     pub id: Option<String>,
+    /// How long to wait before coming back, in milliseconds.
+    pub retry: Option<u64>,
     /// Its data.
     pub data: String,
 }
@@ -399,6 +419,7 @@ impl Events {
                         match field {
                             "event" => value.clone_into(&mut event.event),
                             "id" => event.id = Some(value.to_owned()),
+                            "retry" => event.retry = value.parse().ok(),
                             "data" => value.clone_into(&mut event.data),
                             _ => {}
                         }

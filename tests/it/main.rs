@@ -11,6 +11,7 @@
 //! - `fuzz`: whatever comes in; `hostile`: clients that mean harm, and slow networks
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
 //! - `catalogue`: names and descriptions of tools and prompts
+//! - `replicas`: several processes that share a Redis, as one service
 //! - `store`: what every home of the store promises; `redis`: starts real servers for it
 //! - `structure`: the order of the modules; generated documents are fresh
 
@@ -38,6 +39,7 @@ mod modern;
 mod prometheus;
 mod recordings;
 mod redis;
+mod replicas;
 mod simulated;
 mod stdio;
 mod store;

@@ -101,6 +101,9 @@ async fn a_key_is_gone_after_its_time_unless_it_was_touched() {
         store.append("log", value("e"), 9, short).await.unwrap();
         assert!(store.touch("touched", MINUTE).await.unwrap());
         assert!(!store.touch("none", MINUTE).await.unwrap());
+        store.put("renewed", value("r"), short, Condition::Always).await.unwrap();
+        assert_eq!(store.renew("renewed", MINUTE).await.unwrap(), Some(value("r")));
+        assert_eq!(store.renew("none", MINUTE).await.unwrap(), None);
         eventually("they are gone", async || {
             let gone = store.get("short").await.unwrap().is_none() && store.read("log", 0).await.unwrap().is_none();
             gone.then_some(())
@@ -109,6 +112,7 @@ async fn a_key_is_gone_after_its_time_unless_it_was_touched() {
         assert!(!store.touch("short", MINUTE).await.unwrap());
         assert!(!store.remove("short").await.unwrap());
         assert_eq!(store.get("touched").await.unwrap(), Some(value("v")));
+        assert_eq!(store.get("renewed").await.unwrap(), Some(value("r")));
         assert_eq!(store.append("log", value("e"), 9, MINUTE).await.unwrap(), 1, "a log begins anew");
     })
     .await;

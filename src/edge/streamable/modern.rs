@@ -170,20 +170,18 @@ async fn listen(edge: Shared, id: Id, params: &Bytes, context: Context) -> Respo
         let expired = context.expired();
         tokio::pin!(expired);
         loop {
-            let change = tokio::select! {
-                change = listener.next() => change,
-                () = &mut expired => None,
-                () = edge.draining.cancelled() => None,
+            let heard = tokio::select! {
+                heard = listener.next() => heard,
+                () = &mut expired => break,
+                () = edge.closing.cancelled() => break,
                 () = frames.closed() => return,
             };
-            let Some(change) = change else { break };
-            if !wanted.includes(&change) {
-                continue;
-            }
-            if let Some((method, params)) = edge.engine.marked(&change, &marker, &context).await
-                && !frames.send(Frame::message(envelope::notification(method, &params))).await
-            {
-                return;
+            for change in wanted.told(heard) {
+                if let Some((method, params)) = edge.engine.marked(&change, &marker, &context).await
+                    && !frames.send(Frame::message(envelope::notification(method, &params))).await
+                {
+                    return;
+                }
             }
         }
         let end = envelope::result(&id, &edge.engine.end_of_listening(&marker));

@@ -47,6 +47,8 @@ pub struct Config {
     /// Milliseconds for one command, and to connect.
     #[schemars(range(min = 10, max = 60_000))]
     pub timeout_milliseconds: u64,
+    /// Whether a replica is ready while it cannot reach the store: it turns sessions away then, and serves what needs none.
+    pub ready_without: bool,
 }
 
 /// Mistakes: the key within the section, and a sentence.

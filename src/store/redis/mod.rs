@@ -80,7 +80,10 @@ impl Redis {
 /// What a caller is told. The cause is for the log: it may name hosts.
 fn failed(error: &RedisError) -> Error {
     metrics::STORE_FAILURES.inc();
-    tracing::debug!(%error, "a command failed");
+    match error.kind() {
+        ErrorKind::Server(_) | ErrorKind::Extension => tracing::warn!(%error, "the store refused a command"),
+        _ => tracing::debug!(%error, "a command failed"),
+    }
     if error.code() == Some("OOM") {
         return Error::Unavailable("the shared store is full: give it more memory, or use fewer sessions".into());
     }
@@ -97,6 +100,10 @@ fn milliseconds(ttl: Duration) -> u64 {
 
 #[async_trait]
 impl Store for Redis {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         let value: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(self.key(key))).await?;
         Ok(value.map(Bytes::from))
@@ -116,6 +123,12 @@ impl Store for Redis {
             }
         };
         Ok(matches!(done, redis::Value::Okay | redis::Value::Int(1)))
+    }
+
+    async fn renew(&self, key: &str, ttl: Duration) -> Result<Option<Bytes>> {
+        let value: Option<Vec<u8>> =
+            self.ask(redis::cmd("GETEX").arg(self.key(key)).arg("PX").arg(milliseconds(ttl))).await?;
+        Ok(value.map(Bytes::from))
     }
 
     async fn touch(&self, key: &str, ttl: Duration) -> Result<bool> {

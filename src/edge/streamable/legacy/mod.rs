@@ -92,11 +92,13 @@ pub(super) async fn request(
     let session = if accepts.events { session } else { session.without_questions() };
     let (sink, outgoing) = mpsc::channel(64);
     let (sessions, within) = (edge.sessions.clone(), session.clone());
+    let requests = vec![id.clone()];
     let run = Box::pin(async move {
         let answer = sessions.answer(&within, &id, &method, &params, context, &sink).await;
         answer.into_iter().collect()
     });
-    post::answer(edge, session, run, outgoing, false, accepts).await
+    let posted = post::Posted { session, requests, batch: false, accepts };
+    post::answer(edge, posted, run, outgoing).await
 }
 
 /// Several messages at once, which only 2025-03-26 knows.
@@ -118,12 +120,14 @@ pub(super) async fn batch(
     let session = if accepts.events { session } else { session.without_questions() };
     let (sink, outgoing) = mpsc::channel(64);
     let mut answers: Vec<Pin<Box<dyn Future<Output = Option<Bytes>> + Send>>> = Vec::new();
+    let mut requests = Vec::new();
     for item in items {
         match item {
             Ok(Message::Request { id, method, params }) => {
                 let (sessions, within, context, sink) =
                     (edge.sessions.clone(), session.clone(), context.clone(), sink.clone());
                 let context = Context { cancelled: tokio_util::sync::CancellationToken::new(), ..context };
+                requests.push(id.clone());
                 answers.push(Box::pin(async move {
                     if method == "initialize" {
                         let fault = Fault::invalid_request("`initialize` stands alone, not in a batch");
@@ -133,7 +137,11 @@ pub(super) async fn batch(
                 }));
             }
             Ok(Message::Notification { method, params }) => notify(edge, &session, &method, &params).await,
-            Ok(Message::Response { id, result }) => take_answer(edge, &session, &id, result).await,
+            Ok(Message::Response { id, result }) => {
+                if let Err(error) = edge.sessions.take_answer(&session, &id, result).await {
+                    tracing::warn!(%error, "an answer of a client is lost");
+                }
+            }
             Err((id, fault)) => answers.push(Box::pin(async move { Some(envelope::error(id.as_ref(), &fault)) })),
         }
     }
@@ -142,7 +150,8 @@ pub(super) async fn batch(
         return reply::empty(StatusCode::ACCEPTED);
     }
     let run = Box::pin(async move { join_all(answers).await.into_iter().flatten().collect() });
-    post::answer(edge.clone(), session, run, outgoing, true, accepts).await
+    let posted = post::Posted { session, requests, batch: true, accepts };
+    post::answer(edge.clone(), posted, run, outgoing).await
 }
 
 /// A notification: of a session, or of a client that needs none.
@@ -181,17 +190,12 @@ pub(super) async fn response(
     headers: &HeaderMap,
 ) -> Response {
     match session(edge, None, context, headers).await {
-        Ok(session) => {
-            take_answer(edge, &session, id, result).await;
-            reply::empty(StatusCode::ACCEPTED)
-        }
+        Ok(session) => match edge.sessions.take_answer(&session, id, result).await {
+            Ok(()) => reply::empty(StatusCode::ACCEPTED),
+            // It can be sent again.
+            Err(error) => reply::error(error),
+        },
         Err(refusal) => refusal,
-    }
-}
-
-async fn take_answer(edge: &Edge, session: &Session, id: &Id, result: Result<Bytes, Bytes>) {
-    if let Err(error) = edge.sessions.take_answer(session, id, result).await {
-        tracing::warn!(%error, "an answer of a client is lost");
     }
 }
 

@@ -17,25 +17,37 @@ use crate::edge::events::{self, Frame, Frames};
 use crate::edge::{Shared, reply};
 use crate::error::Error;
 use crate::mcp::Revision;
+use crate::mcp::envelope::Id;
 use crate::session::{Outgoing, Session, Streams};
 
 /// After so long without an answer a stream is opened, which the client can take up again if it breaks.
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// How often it is said that a call still runs: more often than that is forgotten.
+const KEEP_INTERVAL: Duration = Duration::from_secs(300);
+
 /// The responses of a POST: one, or those of a batch.
 pub(super) type Run = Pin<Box<dyn Future<Output = Vec<Bytes>> + Send>>;
+
+/// What was posted.
+pub(super) struct Posted {
+    pub(super) session: Session,
+    /// The requests that want an answer.
+    pub(super) requests: Vec<Id>,
+    pub(super) batch: bool,
+    pub(super) accepts: Accepts,
+}
 
 /// Answers with JSON what is done soon and says nothing before; opens a stream for everything else.
 ///
 /// The call goes on when the connection breaks: that is no cancellation in these revisions.
 pub(super) async fn answer(
     edge: Shared,
-    session: Session,
+    posted: Posted,
     mut run: Run,
     mut outgoing: mpsc::Receiver<Outgoing>,
-    batch: bool,
-    accepts: Accepts,
 ) -> Response {
+    let Posted { session, requests, batch, accepts } = posted;
     let mut done = match poll!(&mut run) {
         Poll::Ready(answers) => Some(answers),
         Poll::Pending => None,
@@ -48,7 +60,8 @@ pub(super) async fn answer(
         return as_json(&answers, batch);
     }
     let (tell, told) = oneshot::channel();
-    tokio::spawn(async move {
+    let calls = edge.calls.clone();
+    calls.spawn(async move {
         if accepts.events && first.is_none() && done.is_none() {
             tokio::select! {
                 biased;
@@ -77,8 +90,8 @@ pub(super) async fn answer(
         }
         let (frames, receiver) = events::frames(edge.write_timeout());
         let _ = tell.send(First::Stream(receiver));
-        Writer { edge, session, stream: Streams::fresh(), frames: Some(frames) }
-            .write(first, outgoing, run, done)
+        Writer { edge, session, stream: Streams::fresh(), last: 0, frames: Some(frames) }
+            .write(requests, first, outgoing, run, done)
             .await;
     });
     match told.await {
@@ -118,6 +131,8 @@ struct Writer {
     edge: Shared,
     session: Session,
     stream: String,
+    /// The number of the last event.
+    last: u64,
     /// None when the client is not there (any more).
     frames: Option<Frames>,
 }
@@ -125,24 +140,40 @@ struct Writer {
 impl Writer {
     async fn write(
         mut self,
+        requests: Vec<Id>,
         first: Option<Outgoing>,
         mut outgoing: mpsc::Receiver<Outgoing>,
         mut run: Run,
         mut done: Option<Vec<Bytes>>,
     ) {
-        if self.session.revision >= Revision::V2025_11_25 {
-            // An id to come back with, before anything else happens.
-            let id = self.edge.streams.event_id(&self.session, &self.stream, 0);
-            self.send(Frame { id: Some(id), retry: Some(RETRY), ..Frame::default() }).await;
-        }
+        let call = match self.edge.streams.begin(&self.session, &self.stream, requests).await {
+            Ok(call) => Some(call),
+            Err(error) => {
+                tracing::warn!(%error, "a stream cannot be taken up again");
+                None
+            }
+        };
+        // An id to come back with, before anything else happens.
+        self.invite().await;
         if let Some(outgoing) = first {
             self.pass_on(outgoing).await;
         }
+        let closing = self.edge.closing.clone();
+        let mut keep = tokio::time::interval(KEEP_INTERVAL);
+        keep.reset();
         while done.is_none() {
             tokio::select! {
                 biased;
                 Some(message) = outgoing.recv() => self.pass_on(message).await,
                 answers = &mut run => done = Some(answers),
+                // The client goes on elsewhere, while the call goes on here.
+                () = closing.cancelled(), if self.can_be_handed_over() => {
+                    self.invite().await;
+                    self.frames = None;
+                }
+                _ = keep.tick() => if let Err(error) = self.edge.streams.keep(&self.session, &self.stream).await {
+                    tracing::warn!(%error, "it may be forgotten that a call runs here");
+                }
             }
         }
         while let Ok(message) = outgoing.try_recv() {
@@ -150,8 +181,18 @@ impl Writer {
         }
         let answers = done.unwrap_or_default();
         let count = answers.len();
+        let ours = match &call {
+            // Where nobody can say, nobody can have taken it away.
+            Some(call) => self.edge.streams.finish(&self.session, &self.stream, call).await.unwrap_or(true),
+            None => true,
+        };
         for (place, answer) in answers.into_iter().enumerate() {
-            self.event(answer, place + 1 == count).await;
+            if ours {
+                self.event(answer, place + 1 == count).await;
+            } else {
+                // Others were told that this replica is gone. Whoever stayed gets what it waited for.
+                self.send(Frame::message(answer)).await;
+            }
         }
         if self.frames.is_some()
             && let Err(error) = self.edge.streams.written(&self.session, &self.stream).await
@@ -164,14 +205,35 @@ impl Writer {
         match outgoing {
             Outgoing::Message(message) => self.event(message, false).await,
             // The client comes back for the rest, so it needs an id to come back with.
-            Outgoing::Close if self.session.revision >= Revision::V2025_11_25 => self.frames = None,
+            Outgoing::Close if self.is_polled() => self.frames = None,
             Outgoing::Close => {}
+        }
+    }
+
+    /// Whether the client comes back when its stream ends, as 2025-11-25 asks of it.
+    fn is_polled(&self) -> bool {
+        self.session.revision >= Revision::V2025_11_25
+    }
+
+    /// Whether there is a client that can find the rest elsewhere.
+    fn can_be_handed_over(&self) -> bool {
+        self.frames.is_some() && self.is_polled() && self.edge.store.is_shared()
+    }
+
+    /// Gives the client an id to come back with, and the time to wait before.
+    async fn invite(&mut self) {
+        if self.is_polled() {
+            let id = self.edge.streams.event_id(&self.session, &self.stream, self.last);
+            self.send(Frame { id: Some(id), retry: Some(RETRY), ..Frame::default() }).await;
         }
     }
 
     async fn event(&mut self, message: Bytes, last: bool) {
         let id = match self.edge.streams.append(&self.session, &self.stream, &message, last).await {
-            Ok(number) => Some(self.edge.streams.event_id(&self.session, &self.stream, number)),
+            Ok(number) => {
+                self.last = number;
+                Some(self.edge.streams.event_id(&self.session, &self.stream, number))
+            }
             Err(error) => {
                 tracing::warn!(%error, "an event cannot be kept");
                 None

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::response::Response;
-use bytes::Bytes;
 use http::header::ALLOW;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -16,8 +15,8 @@ use crate::edge::events::{self, Frame, Frames};
 use crate::edge::{Shared, reply};
 use crate::error::Error;
 use crate::mcp::envelope;
-use crate::mcp::{Fault, Revision, Wanted};
-use crate::session::{Entry, Follower, GET_STREAM, Session, Signal, Signals};
+use crate::mcp::{Fault, Revision};
+use crate::session::{Follower, GET_STREAM, Heard, Session, Signal, Signals};
 
 /// How often an open stream keeps its session alive.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(600);
@@ -55,35 +54,27 @@ pub(in crate::edge::streamable) async fn open(edge: Shared, context: Context, he
         };
     }
     match edge.streams.follow(&session, &stream, after.unwrap_or(0)).await {
-        Ok(Some((entries, follower))) => resume(edge, session, stream, entries, follower, context),
+        Ok(Some(follower)) => resume(edge, session, stream, follower, context),
         Ok(None) => gone(),
         Err(error) => reply::error(error),
     }
 }
 
 /// Goes on with a stream that broke: what was missed, and then what comes.
-fn resume(
-    edge: Shared,
-    session: Session,
-    stream: String,
-    entries: Vec<Entry>,
-    mut follower: Follower,
-    context: Context,
-) -> Response {
+fn resume(edge: Shared, session: Session, stream: String, mut follower: Follower, context: Context) -> Response {
     let (frames, receiver) = events::frames(edge.write_timeout());
     tokio::spawn(async move {
-        let mut missed = entries.into_iter();
         let expired = context.expired();
         tokio::pin!(expired);
         loop {
-            let entry = if let Some(entry) = missed.next() {
-                Some(entry)
-            } else {
-                tokio::select! {
-                    entry = follower.next() => entry,
-                    () = frames.closed() => None,
-                    () = &mut expired => None,
-                    () = edge.draining.cancelled() => None,
+            let entry = tokio::select! {
+                entry = follower.next() => entry,
+                () = frames.closed() => None,
+                () = &mut expired => None,
+                () = edge.closing.cancelled() => {
+                    let id = edge.streams.event_id(&session, &stream, follower.last());
+                    frames.send(Frame { id: Some(id), retry: Some(RETRY), ..Frame::default() }).await;
+                    return;
                 }
             };
             let Some(entry) = entry else { return };
@@ -106,16 +97,16 @@ fn resume(
 /// once.
 async fn hold(edge: Shared, session: Session, after: Option<u64>, context: Context) -> Result<Response, Error> {
     let signals = edge.sessions.signals(&session.id).await?;
-    let listener = edge.engine.changes().listen().await?;
+    let changes = edge.engine.changes();
+    let listener = match after {
+        Some(after) => changes.listen_after(after).await?,
+        None => changes.listen().await?,
+    };
     let number = edge.streams.take_hold(&session).await?;
     edge.sessions.signal(&session.id, &Signal::Taken(number)).await?;
-    let missed = match after {
-        Some(after) => edge.streams.follow(&session, GET_STREAM, after).await?.map(|(entries, _)| entries),
-        None => None,
-    };
     let (frames, receiver) = events::frames(edge.write_timeout());
     let holder = Holder { edge, session, number, context, frames };
-    tokio::spawn(holder.hold(missed.unwrap_or_default(), signals, listener));
+    tokio::spawn(holder.hold(signals, listener));
     Ok(events::response(receiver, "session"))
 }
 
@@ -128,45 +119,57 @@ struct Holder {
 }
 
 impl Holder {
-    async fn hold(mut self, missed: Vec<Entry>, mut signals: Signals, mut listener: Listener) {
-        let mut wanted = Wanted::lists_and(self.session.subscriptions.clone());
+    async fn hold(mut self, mut signals: Signals, mut listener: Listener) {
+        let mut wanted = self.edge.engine.lists_and(self.session.subscriptions.clone());
         let mut touch = tokio::time::interval(TOUCH_INTERVAL);
-        let first = self.edge.streams.event_id(&self.session, GET_STREAM, 0);
-        let frame = Frame { id: Some(first), retry: Some(RETRY), ..Frame::default() };
-        if self.session.revision >= Revision::V2025_11_25 && !self.frames.send(frame).await {
+        if !self.invite(listener.last()).await {
             return;
-        }
-        for entry in missed {
-            if !self.send(entry.number, entry.message).await {
-                return;
-            }
         }
         let context = self.context.clone();
         let expired = context.expired();
         tokio::pin!(expired);
         loop {
             tokio::select! {
-                change = listener.next() => {
-                    let Some(change) = change else { return };
-                    if wanted.includes(&change) && !self.tell(&change).await {
-                        return;
-                    }
-                }
-                signal = signals.next() => match signal {
-                    Some(Signal::Taken(number)) if number > self.number => return,
-                    Some(Signal::Ended) | None => return,
-                    Some(Signal::Resubscribed) => match self.refresh().await {
-                        Some(subscriptions) => wanted = Wanted::lists_and(subscriptions),
+                // What is wanted comes before what happens.
+                biased;
+                heard = signals.next() => match heard {
+                    Heard::Signal(Signal::Taken(number)) if number > self.number => return,
+                    Heard::Signal(Signal::Ended) => return,
+                    Heard::Gap if self.was_taken().await => return,
+                    Heard::Signal(Signal::Resubscribed) | Heard::Gap => match self.refresh().await {
+                        Some(subscriptions) => wanted = self.edge.engine.lists_and(subscriptions),
                         None => return,
                     },
-                    Some(_) => {}
+                    Heard::Signal(_) => {}
+                },
+                heard = listener.next() => for change in wanted.told(heard) {
+                    if !self.tell(listener.last(), &change).await {
+                        return;
+                    }
                 },
                 _ = touch.tick() => if self.refresh().await.is_none() { return },
                 () = self.frames.closed() => return,
                 () = &mut expired => return,
-                () = self.edge.draining.cancelled() => return,
+                () = self.edge.closing.cancelled() => {
+                    self.invite(listener.last()).await;
+                    return;
+                }
             }
         }
+    }
+
+    /// Gives the client an id to come back with, and the time to wait before, as 2025-11-25 does.
+    async fn invite(&self, number: u64) -> bool {
+        if self.session.revision < Revision::V2025_11_25 {
+            return true;
+        }
+        let id = self.edge.streams.event_id(&self.session, GET_STREAM, number);
+        self.frames.send(Frame { id: Some(id), retry: Some(RETRY), ..Frame::default() }).await
+    }
+
+    /// Whether a newer stream took over while nothing could be heard.
+    async fn was_taken(&self) -> bool {
+        self.edge.streams.holder(&self.session).await.is_ok_and(|number| number > self.number)
     }
 
     /// Looks at the session again, which keeps it alive; none when it is over.
@@ -188,20 +191,10 @@ impl Holder {
         }
     }
 
-    async fn tell(&self, change: &Change) -> bool {
+    async fn tell(&self, number: u64, change: &Change) -> bool {
         let Some((method, params)) = change.notification() else { return true };
-        let message = envelope::notification(method, &params);
-        match self.edge.streams.append(&self.session, GET_STREAM, &message, false).await {
-            Ok(number) => self.send(number, message).await,
-            Err(error) => {
-                tracing::warn!(%error, "an event cannot be kept");
-                self.frames.send(Frame::message(message)).await
-            }
-        }
-    }
-
-    async fn send(&self, number: u64, message: Bytes) -> bool {
         let id = self.edge.streams.event_id(&self.session, GET_STREAM, number);
+        let message = envelope::notification(method, &params);
         self.frames.send(Frame { id: Some(id), ..Frame::message(message) }).await
     }
 }
