@@ -100,9 +100,9 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// How a store reaches it.
+    /// How a store reaches it, with patience for a machine that is busy with other tests.
     pub fn config(&self) -> RedisConfig {
-        RedisConfig { url: self.url(), ..Config::defaults().store.redis }
+        RedisConfig { url: self.url(), timeout_milliseconds: 10_000, ..Config::defaults().store.redis }
     }
 
     /// A store in it.

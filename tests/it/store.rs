@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloud_native_mcp::error::Error;
-use cloud_native_mcp::store::{Condition, MOST_VALUE_BYTES, Memory, Store};
+use cloud_native_mcp::store::{Condition, MOST_VALUE_BYTES, Memory, RedisConfig, Store};
 use futures_util::future::join_all;
 
 use crate::harness::{Folder, eventually};
@@ -275,7 +275,7 @@ async fn when_redis_goes_every_subscription_ends_and_when_it_comes_back_all_work
 #[tokio::test]
 async fn a_paused_redis_costs_a_command_its_deadline_and_no_more() {
     let Some(server) = Server::start().await else { return };
-    let store = server.store();
+    let store = store(&RedisConfig { timeout_milliseconds: 1000, ..server.config() });
     let mut listener = store.subscribe("c").await.unwrap();
     store.put("k", value("v"), MINUTE, Condition::Always).await.unwrap();
     server.pause();
@@ -298,6 +298,43 @@ async fn a_wrong_password_is_an_error_that_does_not_show_it() {
     config.password = cloud_native_mcp::secrets::Secret::new("correct-horse".into());
     assert_eq!(store(&config).get("k").await.unwrap(), None);
     server.kill().await;
+}
+
+#[tokio::test]
+async fn it_needs_no_more_rights_than_the_documents_name() {
+    let Some(server) = Server::start().await else { return };
+    let decision = include_str!("../../docs/decisions/one-connection-to-redis.md");
+    let rule = decision.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER ")).expect("a rule");
+    let mut redis = server.look().await;
+    redis::cmd("ACL")
+        .arg("SETUSER")
+        .arg(rule.split(' ').collect::<Vec<_>>())
+        .query_async::<()>(&mut redis)
+        .await
+        .unwrap();
+    let mut config = server.config();
+    config.username = "cloud-native-mcp".into();
+    config.password = cloud_native_mcp::secrets::Secret::new("PASSWORD".into());
+    let allowed = store(&config);
+    assert!(allowed.put("k", value("v"), MINUTE, Condition::Absent).await.unwrap());
+    assert!(allowed.put("k", value("w"), MINUTE, Condition::Is(value("v"))).await.unwrap());
+    assert_eq!(allowed.get("k").await.unwrap(), Some(value("w")));
+    assert_eq!(allowed.renew("k", MINUTE).await.unwrap(), Some(value("w")));
+    assert!(allowed.touch("k", MINUTE).await.unwrap() && allowed.remove("k").await.unwrap());
+    for number in 1..4 {
+        assert_eq!(allowed.append("log", value("e"), 2, MINUTE).await.unwrap(), number);
+    }
+    assert_eq!(allowed.read("log", 0).await.unwrap().unwrap().len(), 2);
+    assert_eq!(allowed.end("log").await.unwrap(), 3);
+    let mut listener = allowed.subscribe("c").await.unwrap();
+    assert!(allowed.publish("c", value("m")).await.unwrap());
+    assert_eq!(listener.next().await, Some(value("m")));
+    drop(listener);
+    eventually("it can leave a channel", async || (!allowed.publish("c", value("m")).await.unwrap()).then_some(()))
+        .await;
+    config.prefix = "elsewhere:".into();
+    let refused = store(&config);
+    assert!(refused.get("k").await.is_err() && refused.subscribe("c").await.is_err());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const SENTINEL_PORT: u16 = 26379;
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Address of the server, as in redis://redis:6379, or rediss:// for TLS. Without any address the state stays in this
+    /// Address of the server, as in `redis://redis:6379`, or `rediss://` for TLS. Without any address the state stays in this
     /// process, and there can be one replica only.
     pub url: String,
     /// Addresses of Sentinels that know the server, instead of `url`.

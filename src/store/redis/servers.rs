@@ -26,7 +26,7 @@ pub(super) struct Servers {
 #[derive(Clone)]
 enum Kind {
     /// One server that stays where it is.
-    One(Client),
+    One(Arc<Client>),
     /// One that Sentinels know: another may take its place.
     Watched(Arc<Mutex<SentinelClient>>),
 }
@@ -43,7 +43,7 @@ impl fmt::Debug for Servers {
 
 impl Servers {
     pub(super) fn one(client: Client, deadline: Duration) -> Self {
-        Self { kind: Kind::One(client), deadline }
+        Self { kind: Kind::One(Arc::new(client)), deadline }
     }
 
     pub(super) fn watched(client: SentinelClient, deadline: Duration) -> Self {
@@ -74,7 +74,7 @@ impl Servers {
     /// A client of the server that is in charge now.
     async fn client(&self) -> RedisResult<Client> {
         match &self.kind {
-            Kind::One(client) => Ok(client.clone()),
+            Kind::One(client) => Ok(client.as_ref().clone()),
             Kind::Watched(sentinels) => sentinels.lock().await.async_get_client().await,
         }
     }

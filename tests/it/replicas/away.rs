@@ -43,7 +43,7 @@ async fn wait_until_ready(service: &Service) {
 
 #[tokio::test]
 async fn without_redis_reads_go_on_and_sessions_wait_until_it_comes_back() {
-    let Some(mut replicas) = Replicas::start("").await else { return };
+    let Some(mut replicas) = Replicas::start_with("", 1000).await else { return };
     for replica in &replicas.all {
         wait_until_ready(replica).await;
     }
@@ -66,7 +66,7 @@ async fn without_redis_reads_go_on_and_sessions_wait_until_it_comes_back() {
 
 #[tokio::test]
 async fn a_session_and_its_stream_outlive_a_pause_of_redis() {
-    let Some(replicas) = Replicas::start(&unreachable()).await else { return };
+    let Some(replicas) = Replicas::start_with(&unreachable(), 1000).await else { return };
     let (a, b, c) = replicas.each();
     let session = a.session("2025-11-25").await;
     assert_eq!(session.send("resources/subscribe", backends()).await["result"], json!({}));
@@ -104,7 +104,7 @@ async fn a_replica_that_may_go_on_alone_stays_ready_and_says_how_the_store_is() 
 
 #[tokio::test]
 async fn a_call_that_runs_when_redis_goes_is_still_answered() {
-    let Some(mut replicas) = Replicas::start("").await else { return };
+    let Some(mut replicas) = Replicas::start_with("", 1000).await else { return };
     let session = replicas.all[0].session("2025-11-25").await;
     let mut events = Events::new(session.post(&sleep("3s")).await);
     events.message().await;

@@ -1,12 +1,15 @@
 //! Replicas that die, and replicas that end in peace.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Replicas, backends, sleep, unreachable};
-use crate::harness::{Event, Events, Service, eventually};
+use crate::harness::{Event, Events, Service, Session, eventually};
 
 fn send(service: &Service, signal: Signal) {
     kill(Pid::from_raw(service.id()), signal).unwrap();
@@ -127,4 +130,71 @@ async fn a_call_that_outlasts_the_grace_of_its_replica_ends_with_an_error_on_ano
     assert_eq!((&end["id"], &end["error"]["code"]), (&json!(7), &json!(50300)), "{end}");
     drop((session, there));
     assert!(leaving.terminate().await.success());
+}
+
+/// The answer to a call, from a client that comes back whenever its stream ends without one.
+async fn answer_in_the_end(session: &Session<'_>, call: &Value) -> Value {
+    let mut events = Events::new(session.post(call).await);
+    let mut id = None;
+    loop {
+        while let Some(event) = events.next().await {
+            if !event.data.is_empty() && event.message().get("id").is_some() {
+                return event.message();
+            }
+            id = event.id.or(id);
+        }
+        events = session.listen(id.as_deref()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rolling_update_loses_no_session_no_call_and_no_change() {
+    let config = format!("{}server:\n  drain_delay_seconds: 1\n", unreachable());
+    let Some(mut replicas) = Replicas::start(&config).await else { return };
+    let front = replicas.front();
+    let sessions = join_all((0..10).map(|_| front.session("2025-11-25"))).await;
+    let follower = front.session("2025-11-25").await;
+    assert_eq!(follower.send("resources/subscribe", backends()).await["result"], json!({}));
+    let mut stream = follower.listen(None).await;
+    let mut place = stream.next().await.unwrap().id;
+    let updated = AtomicBool::new(false);
+    let busy = async {
+        let mut served = 0;
+        while !updated.load(Ordering::Relaxed) {
+            for session in &sessions {
+                let call = json!({"name": "utilities_get_time", "arguments": {}});
+                let answer = session.send("tools/call", call).await;
+                assert!(answer["result"]["content"].is_array(), "{answer}");
+                served += 1;
+            }
+        }
+        served
+    };
+    let long = join_all(sessions.iter().map(|session| async { answer_in_the_end(session, &sleep("8s")).await }));
+    let update = async {
+        for _ in 0..3 {
+            let mut leaving = replicas.replace_oldest().await;
+            assert!(leaving.terminate().await.success());
+        }
+        let last = &replicas.all[0];
+        last.fail("prometheus_query", json!({"query": "up"})).await;
+        updated.store(true, Ordering::Relaxed);
+    };
+    let change = async {
+        loop {
+            while let Some(event) = stream.next().await {
+                if !event.data.is_empty() {
+                    return event.message();
+                }
+                place = event.id.or(place.take());
+            }
+            stream = follower.listen(place.as_deref()).await;
+        }
+    };
+    let (served, long, change, ()) = tokio::join!(busy, long, change, update);
+    assert!(served > 10, "{served}");
+    for answer in long {
+        assert!(answer["result"]["content"].is_array(), "{answer}");
+    }
+    assert_eq!(change["params"], backends());
 }

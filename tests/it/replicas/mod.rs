@@ -6,6 +6,7 @@ mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use cloud_native_mcp::auth::{ApiKey, NewKey};
 use cloud_native_mcp::caller::Effect;
@@ -19,6 +20,7 @@ use crate::redis::Server;
 
 /// Three replicas and a proxy in front of them.
 struct Replicas {
+    config: String,
     redis: Server,
     all: Vec<Service>,
     proxy: Proxy,
@@ -27,8 +29,13 @@ struct Replicas {
 }
 
 impl Replicas {
-    /// Starts them with this configuration (YAML).
+    /// Starts them with this configuration (YAML), and patience for a machine that is busy with other tests.
     async fn start(config: &str) -> Option<Self> {
+        Self::start_with(config, 10_000).await
+    }
+
+    /// Starts them with this configuration, and a deadline for each command of the store, in milliseconds.
+    async fn start_with(config: &str, deadline: u32) -> Option<Self> {
         let redis = Server::start().await?;
         let key = |name: &str| ApiKey::create(name.into(), Effect::Destroy, None);
         let (tester, other) = (key("tester"), key("other"));
@@ -36,7 +43,7 @@ impl Replicas {
             format!("    - name: {}\n      hash: {}\n      allow: destroy\n", key.kept.name, key.kept.hash)
         };
         let config = format!(
-            "{config}\nsigning_key: the-same-thirty-two-bytes-for-all\nstore:\n  redis:\n    url: {}\nauth:\n  \
+            "{config}\nsigning_key: the-same-thirty-two-bytes-for-all\nstore:\n  redis:\n    url: {}\n    timeout_milliseconds: {deadline}\nauth:\n  \
              api_keys:\n{}{}",
             redis.url(),
             entry(&tester),
@@ -44,9 +51,17 @@ impl Replicas {
         );
         let started = (0..3).map(|_| Service::start_with(&config, Some(tester.key.clone()), &[]));
         let all = join_all(started).await;
-        let addresses = all.iter().map(|service| service.base.trim_start_matches("http://").parse().unwrap()).collect();
-        let proxy = Proxy::start(addresses).await;
-        Some(Self { redis, all, proxy, other: other.key })
+        let proxy = Proxy::start(all.iter().map(address).collect()).await;
+        Some(Self { config, redis, all, proxy, other: other.key })
+    }
+
+    /// Starts another replica, which gets new connections instead of the oldest: that one is returned.
+    async fn replace_oldest(&mut self) -> Service {
+        let new = Service::start_with(&self.config, Some(self.all[0].key().to_owned()), &[]).await;
+        self.all.push(new);
+        let oldest = self.all.remove(0);
+        *self.proxy.replicas.lock().unwrap() = self.all.iter().map(address).collect();
+        oldest
     }
 
     /// The first three, by name.
@@ -60,9 +75,14 @@ impl Replicas {
     }
 }
 
+fn address(service: &Service) -> SocketAddr {
+    service.base.trim_start_matches("http://").parse().unwrap()
+}
+
 /// Sends each connection to the next replica, whatever comes over it.
 struct Proxy {
     address: SocketAddr,
+    replicas: Arc<Mutex<Vec<SocketAddr>>>,
     task: JoinHandle<()>,
 }
 
@@ -71,9 +91,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let turn = AtomicUsize::new(0);
+        let replicas = Arc::new(Mutex::new(replicas));
+        let known = replicas.clone();
         let task = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let replica = replicas[turn.fetch_add(1, Ordering::Relaxed) % replicas.len()];
+                let replica = {
+                    let known = known.lock().unwrap();
+                    known[turn.fetch_add(1, Ordering::Relaxed) % known.len()]
+                };
                 tokio::spawn(async move {
                     if let Ok(mut replica) = TcpStream::connect(replica).await {
                         let _ = replica.set_nodelay(true);
@@ -82,7 +107,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, task }
+        Self { address, replicas, task }
     }
 }
 
