@@ -145,6 +145,7 @@ fn a_shared_store_is_checked_without_being_there() {
     let key = format!("signing_key: {}\n", "k".repeat(32));
     assert_eq!(check("    url: rediss://[::1]:1\n", &key), (true, vec![]));
     assert_eq!(check("    sentinels: [redis://127.0.0.1]\n", &key), (true, vec![]));
+    assert_eq!(check("    cluster: [redis://127.0.0.1, \"redis://[::1]:7000\"]\n", &key), (true, vec![]));
     let (good, errors) = check(
         "    url: redis://ann:hunter2@redis/0\n    sentinels: [localhost:26379, redis://h/1]\n    ca_file: /none\n    \
          username: ann\n    prefix: \"{\"\n    timeout_milliseconds: 1\n",
@@ -154,7 +155,7 @@ fn a_shared_store_is_checked_without_being_there() {
     let expected = [
         "FILE line 2: store.redis.password: is missing, and `username` is there",
         "FILE line 3: store.redis.url: has credentials in it; set `username` and `password` instead",
-        "FILE line 4: store.redis.sentinels: give either `url` or `sentinels`",
+        "FILE line 4: store.redis.sentinels: give one of `url`, `sentinels` and `cluster`",
         "FILE line 4: store.redis.sentinels.0: `localhost:26379` does not begin with redis:// or rediss://; write it as \
          redis://redis.example.org:26379, or rediss:// for TLS",
         "FILE line 4: store.redis.sentinels.1: `redis://h/1` has more than host and port; the database is set in `database`, \

@@ -21,6 +21,64 @@ async fn check(promise: impl AsyncFn(Arc<dyn Store>)) {
     }
 }
 
+/// A cluster of three servers without replicas, and how a store reaches it.
+async fn cluster() -> Option<(Vec<Server>, RedisConfig)> {
+    let program = crate::stack::program("redis-cli")?;
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        let bus = crate::harness::free_port().to_string();
+        servers.push(Server::start_with(&["--cluster-enabled", "yes", "--cluster-port", &bus]).await?);
+    }
+    let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
+    let mut create = tokio::process::Command::new(program);
+    create.args(["--cluster", "create"]).args(addresses).arg("--cluster-yes").kill_on_drop(true);
+    let output = create.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    for server in &servers {
+        let mut redis = server.look().await;
+        eventually("the servers know each other", async || {
+            let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut redis).await.ok()?;
+            info.contains("cluster_state:ok").then_some(())
+        })
+        .await;
+    }
+    let config = RedisConfig { cluster: vec![servers[0].url()], url: String::new(), ..servers[0].config() };
+    Some((servers, config))
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_the_same_promises() {
+    let Some((mut servers, config)) = cluster().await else { return };
+    let (one, other) = (store(&config), store(&config));
+    // Enough names that each server has some.
+    for number in 0..30_u64 {
+        let (key, log, channel) = (format!("k{number}"), format!("log:{{{number}}}"), format!("c:{{{number}}}"));
+        assert!(one.put(&key, value("v"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(!other.put(&key, value("w"), MINUTE, Condition::Absent).await.unwrap());
+        assert!(other.put(&key, value("w"), MINUTE, Condition::Is(value("v"))).await.unwrap());
+        assert_eq!(one.renew(&key, MINUTE).await.unwrap(), Some(value("w")));
+        for count in 1..4 {
+            assert_eq!(one.append(&log, value("e"), 2, MINUTE).await.unwrap(), count);
+        }
+        assert_eq!(other.read(&log, 0).await.unwrap().unwrap(), [(2, value("e")), (3, value("e"))]);
+        assert!(!other.publish(&channel, value("early")).await.unwrap());
+        let (mut here, mut there) = (one.subscribe(&channel).await.unwrap(), other.subscribe(&channel).await.unwrap());
+        assert!(one.publish(&channel, value("m")).await.unwrap());
+        assert_eq!((here.next().await, there.next().await), (Some(value("m")), Some(value("m"))));
+    }
+    let first = one.subscribe("left").await.unwrap();
+    drop(first);
+    eventually("nobody listens", async || (!one.publish("left", value("?")).await.unwrap()).then_some(())).await;
+    let mut listeners = Vec::new();
+    for number in 0..30 {
+        listeners.push(one.subscribe(&format!("d{number}")).await.unwrap());
+    }
+    servers[1].kill().await;
+    for listener in &mut listeners {
+        assert_eq!(listener.next().await, None, "one server is enough to miss something");
+    }
+}
+
 fn value(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use redis::cluster::ClusterClientBuilder;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates, TlsMode};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, TlsCertificates, TlsMode,
+};
 use redis::{RedisConnectionInfo, io::tcp::TcpSettings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::servers::Servers;
+use super::servers::{Cluster, Servers};
 use crate::secrets::Secret;
 
 /// Port of a server where its address names none.
@@ -17,6 +20,9 @@ const PORT: u16 = 6379;
 
 /// Port of a Sentinel where its address names none.
 const SENTINEL_PORT: u16 = 26379;
+
+/// Times that a command is sent to another server of a cluster, because its key has moved.
+const REDIRECTIONS: u32 = 4;
 
 /// The Redis, or what speaks its protocol, that replicas share.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -29,6 +35,8 @@ pub struct Config {
     pub sentinels: Vec<String>,
     /// Name by which the Sentinels know it.
     pub primary: String,
+    /// Addresses of some servers of a cluster, instead of `url`; Redis 7 or newer.
+    pub cluster: Vec<String>,
     /// Number of the database.
     #[schemars(range(max = 1_000_000))]
     pub database: u32,
@@ -65,7 +73,7 @@ impl Config {
     /// Whether any address is given.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        !self.url.is_empty() || !self.sentinels.is_empty()
+        !self.url.is_empty() || !self.sentinels.is_empty() || !self.cluster.is_empty()
     }
 
     /// How long one command may take.
@@ -79,8 +87,16 @@ impl Config {
     /// Every mistake.
     pub(super) fn servers(&self) -> Result<Servers, Mistakes> {
         let mut mistakes = Mistakes::new();
-        if !self.url.is_empty() && !self.sentinels.is_empty() {
-            mistakes.push(("sentinels".into(), "give either `url` or `sentinels`".into()));
+        let given = [
+            ("url", !self.url.is_empty()),
+            ("sentinels", !self.sentinels.is_empty()),
+            ("cluster", !self.cluster.is_empty()),
+        ];
+        for (key, _) in given.into_iter().filter(|(_, given)| *given).skip(1) {
+            mistakes.push((key.into(), "give one of `url`, `sentinels` and `cluster`".into()));
+        }
+        if !self.cluster.is_empty() && self.database != 0 {
+            mistakes.push(("database".into(), "must be 0: a cluster has no other".into()));
         }
         if self.password.is_empty() && !self.username.is_empty() {
             mistakes.push(("password".into(), "is missing, and `username` is there".into()));
@@ -97,9 +113,12 @@ impl Config {
             }
         };
         let url = if self.url.is_empty() { None } else { read("url".into(), &self.url, PORT) };
-        let places = self.sentinels.iter().enumerate();
-        let sentinels: Vec<_> =
-            places.filter_map(|(place, address)| read(format!("sentinels.{place}"), address, SENTINEL_PORT)).collect();
+        let mut read_all = |key: &str, addresses: &[String], port: u16| -> Vec<Address> {
+            let places = addresses.iter().enumerate();
+            places.filter_map(|(place, address)| read(format!("{key}.{place}"), address, port)).collect()
+        };
+        let sentinels = read_all("sentinels", &self.sentinels, SENTINEL_PORT);
+        let nodes = read_all("cluster", &self.cluster, PORT);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -109,7 +128,8 @@ impl Config {
         };
         match url {
             Some(address) => self.one(&address, authorities).map_err(failed("url")),
-            None => self.watched(&sentinels, authorities).map_err(failed("sentinels")),
+            None if nodes.is_empty() => self.watched(&sentinels, authorities).map_err(failed("sentinels")),
+            None => self.shared_out(&nodes, authorities).map_err(failed("cluster")),
         }
     }
 
@@ -175,6 +195,30 @@ impl Config {
             builder = builder.set_client_to_sentinel_password(self.sentinel_password.reveal());
         }
         Ok(Servers::watched(builder.build()?, self.deadline()))
+    }
+
+    fn shared_out(&self, nodes: &[Address], authorities: Option<Vec<u8>>) -> redis::RedisResult<Servers> {
+        let certificates = TlsCertificates { client_tls: None, root_cert: authorities };
+        let client = |protocol: ProtocolVersion| {
+            let mut builder = ClusterClientBuilder::new(nodes.iter().map(Address::wire))
+                .use_protocol(protocol)
+                .tcp_settings(tcp())
+                .retries(REDIRECTIONS)
+                .connection_timeout(self.deadline())
+                .response_timeout(self.deadline());
+            if nodes.iter().any(|address| address.tls) {
+                builder = builder.tls(TlsMode::Secure).certs(certificates.clone());
+            }
+            if !self.username.is_empty() {
+                builder = builder.username(&self.username);
+            }
+            if !self.password.is_empty() {
+                builder = builder.password(self.password.reveal());
+            }
+            builder.build()
+        };
+        let cluster = Cluster { commands: client(ProtocolVersion::RESP2)?, messages: client(ProtocolVersion::RESP3)? };
+        Ok(Servers::cluster(cluster, self.deadline()))
     }
 }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::sync::{Notify, watch};
 
-use super::servers::{Pauses, Servers, within};
+use super::servers::{Connection, Pauses, Servers, within};
 use crate::telemetry::metrics;
 
 /// How often a connection without failures is asked whether it is alive.
@@ -26,7 +25,7 @@ pub(super) struct Link {
 enum State {
     /// The first try is not over.
     Beginning,
-    Up(MultiplexedConnection),
+    Up(Connection),
     Down,
 }
 
@@ -58,7 +57,7 @@ impl Link {
     }
 
     /// The connection. Where it is known to be broken, nobody waits for it.
-    pub(super) async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn connection(&self) -> RedisResult<Connection> {
         let mut state = self.state.clone();
         let known = state.wait_for(|state| !matches!(state, State::Beginning)).await;
         match known.as_deref() {
@@ -111,7 +110,7 @@ async fn keep(servers: Servers, state: watch::Sender<State>, doubts: Arc<Doubts>
 }
 
 /// Asks the server from time to time, and when somebody doubts it, until it fails.
-async fn watch_over(mut connection: MultiplexedConnection, doubts: &Doubts, deadline: Duration) -> RedisError {
+async fn watch_over(mut connection: Connection, doubts: &Doubts, deadline: Duration) -> RedisError {
     doubts.wrong_server.store(false, Ordering::Relaxed);
     loop {
         let _ = tokio::time::timeout(CHECK_INTERVAL, doubts.raised.notified()).await;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use redis::aio::{PubSub, PubSubSink};
 use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::servers::{Pauses, Servers, within};
+use super::wire::{Incoming, Outgoing, Told};
 use crate::store::{BACKLOG, Subscription};
 
 /// How often the connection is asked whether it is alive, and channels without listeners are left.
@@ -58,9 +58,10 @@ async fn keep(servers: Servers, mut requests: mpsc::Receiver<Request>) {
     let mut pauses = Pauses::default();
     loop {
         match servers.listen().await {
-            Ok(connection) => {
+            Ok((outgoing, incoming)) => {
                 pauses.reset();
-                let Err(error) = Connected::new(connection).serve(&mut requests, servers.deadline()).await else {
+                let Err(error) = Connected::new(outgoing, incoming).serve(&mut requests, servers.deadline()).await
+                else {
                     return;
                 };
                 tracing::warn!(%error, "messages may have been missed: all who listen look at the state again");
@@ -108,30 +109,30 @@ type Changed = (Vec<String>, Phase, RedisResult<()>);
 
 /// A connection, and what it is used for. Dropping it ends every subscription.
 struct Connected {
-    connection: Pin<Box<redis::aio::PubSubStream>>,
-    sink: PubSubSink,
+    outgoing: Outgoing,
+    incoming: Incoming,
     channels: HashMap<String, Channel>,
     changes: FuturesUnordered<Pin<Box<dyn Future<Output = Changed> + Send>>>,
 }
 
 impl Connected {
-    fn new(connection: PubSub) -> Self {
-        let (sink, stream) = connection.split();
-        Self { connection: Box::pin(stream), sink, channels: HashMap::new(), changes: FuturesUnordered::new() }
+    fn new(outgoing: Outgoing, incoming: Incoming) -> Self {
+        Self { outgoing, incoming, channels: HashMap::new(), changes: FuturesUnordered::new() }
     }
 
     /// Serves until nobody asks any more, or the connection is lost.
     async fn serve(mut self, requests: &mut mpsc::Receiver<Request>, deadline: Duration) -> RedisResult<()> {
         let mut check = tokio::time::interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let alive = alive(self.sink.clone(), deadline);
+        let alive = alive(self.outgoing.clone(), deadline);
         tokio::pin!(alive);
         loop {
             tokio::select! {
-                message = self.connection.next() => match message {
-                    Some(message) => {
-                        let content = Bytes::copy_from_slice(message.get_payload_bytes());
-                        self.deliver(message.get_channel_name(), &content);
+                told = self.incoming.next() => match told {
+                    Some(Told::Message(channel, content)) => self.deliver(&channel, &content),
+                    Some(Told::Left(channel)) if !self.is_live(&channel) => {}
+                    Some(Told::Left(_)) => {
+                        return Err(RedisError::from((ErrorKind::Io, "a channel moved to another server")));
                     }
                     None => return Err(RedisError::from((ErrorKind::Io, "the connection for messages broke"))),
                 },
@@ -144,6 +145,10 @@ impl Connected {
                 error = &mut alive => return Err(error),
             }
         }
+    }
+
+    fn is_live(&self, name: &str) -> bool {
+        self.channels.get(name).is_some_and(|channel| channel.phase == Phase::Live)
     }
 
     fn deliver(&mut self, name: &str, content: &Bytes) {
@@ -168,11 +173,11 @@ impl Connected {
 
     /// Tells the server that a channel is listened to, or is not any more.
     fn change(&mut self, names: Vec<String>, phase: Phase) {
-        let mut sink = self.sink.clone();
+        let mut outgoing = self.outgoing.clone();
         self.changes.push(Box::pin(async move {
             let result = match phase {
-                Phase::Ending => sink.unsubscribe(&names).await,
-                Phase::Beginning | Phase::Live => sink.subscribe(&names).await,
+                Phase::Ending => outgoing.unsubscribe(&names).await,
+                Phase::Beginning | Phase::Live => outgoing.subscribe(&names).await,
             };
             (names, phase, result)
         }));
@@ -223,10 +228,10 @@ impl Connected {
 }
 
 /// Asks the server from time to time, until it does not answer.
-async fn alive(mut sink: PubSubSink, deadline: Duration) -> RedisError {
+async fn alive(mut outgoing: Outgoing, deadline: Duration) -> RedisError {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
-        if let Err(error) = within(deadline, sink.ping::<redis::Value>()).await {
+        if let Err(error) = within(deadline, outgoing.ping()).await {
             return error;
         }
     }

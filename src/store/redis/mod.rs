@@ -4,6 +4,7 @@ mod config;
 mod link;
 mod listeners;
 mod servers;
+mod wire;
 
 use std::future::Future;
 use std::sync::{LazyLock, OnceLock};
@@ -11,14 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script};
 
 pub use config::Config;
 
 use self::link::Link;
 use self::listeners::Listeners;
-use self::servers::{Servers, within};
+use self::servers::{Connection, Servers, within};
 use super::{Condition, Numbered, Store, Subscription, check_size};
 use crate::error::{Error, Result};
 use crate::telemetry::metrics;
@@ -60,7 +60,7 @@ impl Redis {
     }
 
     /// Runs one command within its deadline. It is never repeated: it may have been carried out although it failed.
-    async fn run<T, F>(&self, command: impl FnOnce(MultiplexedConnection) -> F) -> Result<T>
+    async fn run<T, F>(&self, command: impl FnOnce(Connection) -> F) -> Result<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
@@ -161,7 +161,13 @@ impl Store for Redis {
 
     async fn publish(&self, channel: &str, message: Bytes) -> Result<bool> {
         check_size(&message)?;
-        let heard: u64 = self.ask(redis::cmd("PUBLISH").arg(self.key(channel)).arg(message.as_ref())).await?;
+        let heard: u64 = self
+            .ask(
+                redis::cmd(if self.servers.is_cluster() { "SPUBLISH" } else { "PUBLISH" })
+                    .arg(self.key(channel))
+                    .arg(message.as_ref()),
+            )
+            .await?;
         Ok(heard > 0)
     }
 

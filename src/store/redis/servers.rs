@@ -5,10 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::{MultiplexedConnection, PubSub};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::{ClusterClient, ClusterConfig};
+use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult};
-use tokio::sync::Mutex;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use tokio::sync::{Mutex, mpsc};
+
+use super::wire::{Incoming, Outgoing};
 
 /// Waits between two tries to connect: from this,
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -29,6 +33,22 @@ enum Kind {
     One(Arc<Client>),
     /// One that Sentinels know: another may take its place.
     Watched(Arc<Mutex<SentinelClient>>),
+    /// Several that share the keys.
+    Cluster(Arc<Cluster>),
+}
+
+/// Clients of a cluster.
+pub(super) struct Cluster {
+    pub(super) commands: ClusterClient,
+    /// One that speaks RESP3, in which messages come unasked.
+    pub(super) messages: ClusterClient,
+}
+
+/// A connection for commands, which many can use at a time.
+#[derive(Clone)]
+pub(super) enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
 }
 
 impl fmt::Debug for Servers {
@@ -37,6 +57,7 @@ impl fmt::Debug for Servers {
         f.write_str(match self.kind {
             Kind::One(_) => "one server",
             Kind::Watched(_) => "a server that Sentinels know",
+            Kind::Cluster(_) => "a cluster",
         })
     }
 }
@@ -50,25 +71,48 @@ impl Servers {
         Self { kind: Kind::Watched(Arc::new(Mutex::new(client))), deadline }
     }
 
+    pub(super) fn cluster(cluster: Cluster, deadline: Duration) -> Self {
+        Self { kind: Kind::Cluster(Arc::new(cluster)), deadline }
+    }
+
+    /// Whether the keys, and channels, are shared among several servers.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.kind, Kind::Cluster(_))
+    }
+
     /// How long one command may take.
     pub(super) fn deadline(&self) -> Duration {
         self.deadline
     }
 
     /// A new connection for commands.
-    pub(super) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.deadline))
-            .set_response_timeout(Some(self.deadline));
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
         within(self.deadline, async {
-            self.client().await?.get_multiplexed_async_connection_with_config(&config).await
+            if let Kind::Cluster(cluster) = &self.kind {
+                return Ok(Connection::Cluster(cluster.commands.get_async_connection().await?));
+            }
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(self.deadline))
+                .set_response_timeout(Some(self.deadline));
+            let connection = self.client().await?.get_multiplexed_async_connection_with_config(&config).await?;
+            Ok(Connection::One(connection))
         })
         .await
     }
 
-    /// A new connection for messages.
-    pub(super) async fn listen(&self) -> RedisResult<PubSub> {
-        within(self.deadline, async { self.client().await?.get_async_pubsub().await }).await
+    /// A new connection for messages: one end to ask for them, one where they come in.
+    pub(super) async fn listen(&self) -> RedisResult<(Outgoing, Incoming)> {
+        within(self.deadline, async {
+            if let Kind::Cluster(cluster) = &self.kind {
+                let (sender, pushes) = mpsc::unbounded_channel();
+                let config = ClusterConfig::new().set_push_sender(sender);
+                let connection = cluster.messages.get_async_connection_with_config(config).await?;
+                return Ok((Outgoing::Cluster(connection), Incoming::Cluster(pushes)));
+            }
+            let (sink, stream) = self.client().await?.get_async_pubsub().await?.split();
+            Ok((Outgoing::One(sink), Incoming::One(Box::pin(stream))))
+        })
+        .await
     }
 
     /// A client of the server that is in charge now.
@@ -76,6 +120,35 @@ impl Servers {
         match &self.kind {
             Kind::One(client) => Ok(client.as_ref().clone()),
             Kind::Watched(sentinels) => sentinels.lock().await.async_get_client().await,
+            Kind::Cluster(_) => Err(RedisError::from((ErrorKind::Client, "a cluster has no one server in charge"))),
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(command),
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(commands, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(commands, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
         }
     }
 }
