@@ -1,6 +1,7 @@
 //! Several replicas: real processes that share nothing but a Redis and the signing key.
 
 mod away;
+mod balancers;
 mod leaving;
 mod sessions;
 
