@@ -476,3 +476,27 @@ async fn another_server_takes_over_when_the_sentinels_say_so() {
     assert!(store.publish("c", value("m")).await.unwrap());
     assert_eq!(listener.next().await, Some(value("m")));
 }
+
+#[tokio::test]
+async fn a_full_redis_keeps_what_it_has_and_says_that_it_is_full() {
+    let Some(server) = Server::start_with(&["--maxmemory-policy", "noeviction"]).await else { return };
+    let store = server.store();
+    assert!(store.put("k", value("v"), MINUTE, Condition::Always).await.unwrap());
+    let full = async |bytes: &str| {
+        let mut redis = server.look().await;
+        let set = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async::<()>(&mut redis).await;
+        set.unwrap();
+    };
+    full("1").await;
+    let writes = [
+        store.put("other", value("v"), MINUTE, Condition::Always).await.unwrap_err(),
+        store.put("k", value("w"), MINUTE, Condition::Is(value("v"))).await.unwrap_err(),
+        store.append("log", value("e"), 9, MINUTE).await.unwrap_err(),
+    ];
+    for error in writes {
+        assert!(matches!(&error, Error::Unavailable(message) if message.contains("is full")), "{error}");
+    }
+    assert_eq!(store.get("k").await.unwrap(), Some(value("v")));
+    full("0").await;
+    assert!(store.put("k", value("w"), MINUTE, Condition::Is(value("v"))).await.unwrap());
+}
