@@ -8,6 +8,7 @@ mod list;
 mod nodes;
 mod pods;
 mod read;
+mod refusals;
 mod rollouts;
 mod secrets;
 mod watch_cache;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::super::diagnose::check_namespace_exists;
 use super::super::model::{self, Demand, Event, Node, Usage, Workload};
 use super::super::quantity::{self, percent};
 use crate::answers::Row;
@@ -85,6 +86,9 @@ impl Tool for GetClusterOverview {
     type Output = Listing<Row>;
 
     async fn call(self, cluster: &Kubernetes) -> Result<Listing<Row>> {
+        if let Some(namespace) = &self.namespace {
+            check_namespace_exists(cluster, namespace).await?;
+        }
         let parts = self.read(cluster).await?;
         let mut listing = Listing::new(vec![self.row(&parts, cluster)]).ordered(worst_first);
         for (part, reason) in &parts.refusals {

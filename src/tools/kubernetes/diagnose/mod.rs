@@ -13,6 +13,8 @@ mod rules;
 mod trouble;
 mod unhealthy;
 
+pub(super) use read::check_namespace_exists;
+
 use crate::toolkit::{Entry, fan_out, tool};
 
 pub(super) const TOOLS: &[Entry] = &[

@@ -29,7 +29,7 @@ where
 }
 
 /// Refuses a namespace that does not exist.
-pub(super) async fn check_namespace_exists(cluster: &Kubernetes, namespace: &str) -> Result<()> {
+pub(in crate::tools::kubernetes) async fn check_namespace_exists(cluster: &Kubernetes, namespace: &str) -> Result<()> {
     let kinds = cluster.kinds().await?;
     let Some(kind) = kinds.built_in("", "namespaces") else { return Ok(()) };
     match cluster.object::<Named>(kind, None, namespace).await {
