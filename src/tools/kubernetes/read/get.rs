@@ -9,9 +9,10 @@ use super::super::args::{check_namespace, check_verb};
 use super::super::family::Member;
 use super::super::model::Owner;
 use super::super::nearby;
-use super::super::path::ObjectPath;
+use super::super::path::{ObjectPath, Room, check_count};
+use super::columns::{heading, shown};
 use super::describe::describe;
-use super::list::{heading, shown};
+
 use crate::answers::{Answer, Row, lines};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{AS_TABLE, Kind, Refused, Request};
@@ -119,6 +120,7 @@ impl Tool for GetResource {
         check_verb(&kind, "get")?;
         check_namespace(&kind, self.namespace.as_deref())?;
         self.check_names()?;
+        check_count("select", self.select.len())?;
         let paths: Vec<ObjectPath> =
             self.select.iter().map(|path| ObjectPath::parse("select", path)).collect::<Result<_>>()?;
         if paths.is_empty() && self.view == View::Summary {
@@ -127,7 +129,11 @@ impl Tool for GetResource {
         let reads = self.names.iter().map(|name| Member::read(cluster, &kind, self.namespace.as_deref(), name));
         let (members, notes) = self.split(join_all(reads).await, &kind, cluster).await?;
         if !paths.is_empty() {
-            return Ok(Shown::Rows(selected(&members, &paths, notes)));
+            // Large objects take a while.
+            let rows = tokio::task::spawn_blocking(move || selected(&members, &paths)).await;
+            let mut listing = Listing::new(rows.map_err(Error::internal)??);
+            listing.notes = notes;
+            return Ok(Shown::Rows(listing));
         }
         let objects: Vec<Value> = match self.view {
             View::Describe => join_all(members.iter().map(|member| describe(member, cluster)))
@@ -208,14 +214,15 @@ impl GetResource {
     }
 }
 
-fn selected(members: &[Member], paths: &[ObjectPath], notes: Vec<String>) -> Listing<Row> {
+fn selected(members: &[Member], paths: &[ObjectPath]) -> Result<Vec<Row>> {
+    let mut room = Room::default();
     let rows = members.iter().map(|member| {
         let mut row = Row::new();
         row.insert("name".into(), member.name().into());
-        row.extend(paths.iter().map(|path| (path.text().to_owned(), path.of(&member.object))));
-        row
+        for path in paths {
+            row.insert(path.text().to_owned(), path.of(&member.object, &mut room)?);
+        }
+        Ok(row)
     });
-    let mut listing = Listing::new(rows.collect());
-    listing.notes = notes;
-    listing
+    rows.collect()
 }

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::args::{check_namespace, check_verb, only_namespace};
-use super::super::path::{ObjectPath, is_path};
-use super::super::sort::{Key, compare};
+use super::columns::{Columns, Order, arranged, heading, text_at};
 use crate::answers::{Answer, Row};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{
@@ -164,19 +163,15 @@ impl ListResources {
         let mut listing = if order.is_none() && !self.is_shared() {
             let resume = cluster.context.inputs.resume.clone();
             let part = source.part(self.limit.get(), resume).await?;
-            let mut listing = Listing::new(Vec::with_capacity(part.rows.len()));
-            let remaining = part.metadata.remaining_item_count;
-            listing.total = remaining.map(|remaining| remaining + part.rows.len() as u64);
+            let count = part.rows.len() as u64;
+            let rows = arranged(wanted, None, part.column_definitions, part.rows, has_namespaces).await?;
+            let mut listing = Listing::new(rows);
+            listing.total = part.metadata.remaining_item_count.map(|remaining| remaining + count);
             listing.next = Some(part.metadata.next).filter(|next| !next.is_empty());
-            wanted.add(&mut listing.rows, &part.column_definitions, part.rows, has_namespaces)?;
             listing
         } else {
-            let (columns, mut rows, more) = source.whole().await?;
-            if let Some(order) = &order {
-                order.sort(&columns, &mut rows)?;
-            }
-            let mut listing = Listing::new(Vec::with_capacity(rows.len()));
-            wanted.add(&mut listing.rows, &columns, rows, has_namespaces)?;
+            let (columns, rows, more) = source.whole().await?;
+            let mut listing = Listing::new(arranged(wanted, order, columns, rows, has_namespaces).await?);
             if let Some(more) = more {
                 listing.total = Some(listing.rows.len() as u64 + more);
                 listing.notes.push(format!(
@@ -363,113 +358,6 @@ fn key(row: &TableRow) -> String {
         namespace if namespace.is_empty() => name,
         namespace => format!("{namespace}/{name}"),
     }
-}
-
-/// The columns that a caller wants besides the usual ones.
-struct Columns {
-    names: Vec<String>,
-    paths: Vec<ObjectPath>,
-}
-
-impl Columns {
-    fn new(wanted: &[String]) -> Result<Self> {
-        let (paths, names): (Vec<&String>, Vec<&String>) = wanted.iter().partition(|text| is_path(text));
-        Ok(Self {
-            names: names.into_iter().map(|name| heading(name)).collect(),
-            paths: paths.into_iter().map(|path| ObjectPath::parse("columns", path)).collect::<Result<_>>()?,
-        })
-    }
-
-    fn add(&self, into: &mut Vec<Row>, columns: &[Column], rows: Vec<TableRow>, has_namespaces: bool) -> Result<()> {
-        let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
-        if let Some(unknown) = self.names.iter().find(|name| !headings.contains(name))
-            && !headings.is_empty()
-        {
-            return Err(Error::BadArguments(format!(
-                "columns: there is no `{unknown}`; there are {}, and any JSONPath such as .spec.nodeName",
-                headings.join(", ")
-            )));
-        }
-        let is_shown: Vec<bool> = columns
-            .iter()
-            .zip(&headings)
-            .map(|(column, heading)| column.priority == 0 || self.names.contains(heading))
-            .collect();
-        let width = usize::from(has_namespaces) + is_shown.iter().filter(|shown| **shown).count() + self.paths.len();
-        for row in rows {
-            let mut cells = Row::with_capacity(width);
-            if has_namespaces {
-                cells.insert("namespace".into(), text_at(&row.object, "/metadata/namespace").into());
-            }
-            for ((cell, heading), is_shown) in row.cells.into_iter().zip(&headings).zip(&is_shown) {
-                if *is_shown {
-                    cells.insert(heading.clone(), shown(cell));
-                }
-            }
-            for path in &self.paths {
-                cells.insert(path.text().to_owned(), path.of(&row.object));
-            }
-            into.push(cells);
-        }
-        Ok(())
-    }
-}
-
-/// A cell; what is not known is left empty.
-pub(super) fn shown(cell: Value) -> Value {
-    match cell {
-        Value::String(text) if text == "<none>" || text == "<unset>" => Value::Null,
-        other => other,
-    }
-}
-
-/// How rows are sorted.
-struct Order {
-    column: String,
-    path: Option<ObjectPath>,
-    reversed: bool,
-}
-
-impl Order {
-    fn parse(text: &str) -> Result<Self> {
-        let (text, reversed) = text.strip_prefix('-').map_or((text, false), |text| (text, true));
-        let path = is_path(text).then(|| ObjectPath::parse("sort_by", text)).transpose()?;
-        Ok(Self { column: heading(text), path, reversed })
-    }
-
-    fn sort(&self, columns: &[Column], rows: &mut Vec<TableRow>) -> Result<()> {
-        let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
-        let place = headings.iter().position(|name| *name == self.column);
-        if self.path.is_none() && place.is_none() && !rows.is_empty() {
-            return Err(Error::BadArguments(format!(
-                "sort_by: there is no column `{}`; there are {}, and any JSONPath such as .metadata.creationTimestamp",
-                self.column,
-                headings.join(", ")
-            )));
-        }
-        let key = |row: &TableRow| match (&self.path, place) {
-            (Some(path), _) => Key::new(&path.of(&row.object)),
-            // The older an object, the greater its age.
-            (None, _) if self.column == "age" => {
-                Key::moment_before(&text_at(&row.object, "/metadata/creationTimestamp"))
-            }
-            (None, Some(place)) => Key::new(row.cells.get(place).unwrap_or(&Value::Null)),
-            (None, None) => Key::new(&Value::Null),
-        };
-        let mut keyed: Vec<_> = std::mem::take(rows).into_iter().map(|row| (key(&row), row)).collect();
-        keyed.sort_by(|(one, _), (other, _)| compare(one, other, self.reversed));
-        rows.extend(keyed.into_iter().map(|(_, row)| row));
-        Ok(())
-    }
-}
-
-/// The heading of a column, as rows name it: `Up-to-date` is `up_to_date`.
-pub(super) fn heading(name: &str) -> String {
-    name.trim().to_lowercase().replace(['-', ' '], "_")
-}
-
-fn text_at(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// What state an object is in: its column for that, or whether all of it is ready.

@@ -4,6 +4,7 @@ mod describe;
 mod events;
 mod get;
 mod links;
+mod columns;
 mod list;
 mod search;
 mod tree;

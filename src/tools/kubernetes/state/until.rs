@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::model::condition;
-use super::super::path::ObjectPath;
+use super::super::path::{ObjectPath, Room};
 use super::super::pointer;
 use super::{Verdict, complete, ready, rollout};
 use crate::error::{Error, Result};
@@ -89,7 +89,10 @@ impl Until {
             Self::Complete => complete(kind, object),
             Self::Condition { kind: wanted, status } => by_condition(kind, wanted, status, object),
             Self::Path { path, value } => {
-                let found = path.of(object);
+                let found = match path.of(object, &mut Room::default()) {
+                    Ok(found) => found,
+                    Err(error) => return Verdict::Failed(error.to_string()),
+                };
                 let shown = match &found {
                     Value::String(text) => text.clone(),
                     Value::Null => "nothing".into(),
