@@ -11,8 +11,11 @@ use super::scalar_value;
 /// How deep values may be nested.
 const DEEPEST: usize = 100;
 
-/// Values in all documents, those of aliases counted each time.
+/// Values in all documents, those of aliases and anchors counted each time.
 const MOST_VALUES: usize = 200_000;
+
+/// Bytes of text in all documents, those of aliases and anchors counted each time.
+const MOST_BYTES: usize = 4 << 20;
 
 /// A document and the line it begins at; lines count from 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,9 +41,9 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
     let mut parser = Parser::new_from_str(text);
     let mut found = Vec::new();
     let mut open: Vec<Open> = Vec::new();
-    let mut anchors = HashMap::<usize, (Value, usize)>::new();
+    let mut anchors = HashMap::<usize, (Value, Size)>::new();
     let mut line = 1;
-    let mut count = 0;
+    let mut total = Size::default();
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| format!("this is not YAML: {error}"))?;
         let here = span.start.line();
@@ -63,6 +66,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
                 None => continue,
             },
             Event::Scalar(text, style, anchor, tag) => {
+                total.bytes += text.len();
                 let value = match plain(&text, style).filter(|_| tag.is_none()) {
                     Some(value) => value,
                     None => Scalar::parse_from_cow_and_metadata(text, style, tag.as_ref())
@@ -75,21 +79,23 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
                 let Some((value, size)) = anchors.get(&anchor) else {
                     return Err(format!("line {here}: this alias has no anchor above it"));
                 };
-                count += size;
+                total.add(*size);
+                total.check(here)?;
                 (Some(value.clone()), 0)
             }
             _ => continue,
         };
-        count += 1;
+        total.values += 1;
         if open.len() > DEEPEST {
             return Err(format!("line {here}: values are nested deeper than {DEEPEST}"));
         }
-        if count > MOST_VALUES {
-            return Err(format!("line {here}: there are more than {MOST_VALUES} values up to here"));
-        }
+        total.check(here)?;
         let Some(value) = value else { continue };
         if anchor != 0 {
-            anchors.insert(anchor, (value.clone(), size(&value)));
+            let size = Size::of(&value);
+            total.add(size);
+            total.check(here)?;
+            anchors.insert(anchor, (value.clone(), size));
         }
         match open.last_mut() {
             None if value.is_null() => {}
@@ -136,11 +142,47 @@ fn plain(text: &str, style: ScalarStyle) -> Option<Value> {
     }
 }
 
-fn size(value: &Value) -> usize {
-    1 + match value {
-        Value::Array(items) => items.iter().map(size).sum(),
-        Value::Object(map) => map.values().map(size).sum(),
-        _ => 0,
+/// How much there is of something.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    values: usize,
+    /// Bytes of keys and texts.
+    bytes: usize,
+}
+
+impl Size {
+    fn of(value: &Value) -> Self {
+        let mut size = Self { values: 1, bytes: 0 };
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| size.add(Self::of(item))),
+            Value::Object(map) => {
+                for (key, item) in map {
+                    size.bytes += key.len();
+                    size.add(Self::of(item));
+                }
+            }
+            Value::String(text) => size.bytes = text.len(),
+            _ => {}
+        }
+        size
+    }
+
+    fn add(&mut self, other: Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+    }
+
+    fn check(self, line: usize) -> Result<(), String> {
+        if self.values > MOST_VALUES {
+            return Err(format!("line {line}: there are more than {MOST_VALUES} values up to here"));
+        }
+        if self.bytes > MOST_BYTES {
+            return Err(format!(
+                "line {line}: there are more than {} MiB up to here, with aliases filled in",
+                MOST_BYTES >> 20
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -180,6 +222,17 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
         }
         assert!(documents(&bomb).unwrap_err().contains("more than 200000 values"));
+    }
+
+    #[test]
+    fn aliases_cannot_multiply_long_texts_and_anchors_cannot_keep_many_copies() {
+        let long = format!("big: &a \"{}\"\nl: [{}]\n", "x".repeat(200_000), vec!["*a"; 15_000].join(","));
+        assert!(documents(&long).unwrap_err().contains("line 2: there are more than 4 MiB"));
+        let keys = format!("a: &a {{{}: 1}}\nl: [{}]\n", "k".repeat(1_000), vec!["*a"; 15_000].join(","));
+        assert!(documents(&keys).unwrap_err().contains("more than 4 MiB"));
+        let anchors: String = (0..90).map(|level| format!("&a{level} [")).collect();
+        let nested = format!("{anchors}{}{}", vec!["1"; 10_000].join(","), "]".repeat(90));
+        assert!(documents(&nested).unwrap_err().contains("more than 200000 values"));
     }
 
     #[test]
