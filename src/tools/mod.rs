@@ -6,6 +6,7 @@ pub mod kubernetes;
 pub mod prometheus;
 pub mod reference;
 mod ages;
+mod patterns;
 mod prompts;
 mod resources;
 pub mod utilities;

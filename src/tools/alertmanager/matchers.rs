@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::api::{self, Labels};
 use crate::error::{Error, Result};
+use crate::tools::patterns;
 
 /// What an alert's label must be like. A label that an alert does not have counts as empty text.
 #[derive(Clone, Debug)]
@@ -50,12 +51,8 @@ impl Matcher {
     /// # Errors
     /// A sentence when the value should be a regular expression and is none.
     pub(super) fn new(name: &str, operator: Operator, value: &str) -> Result<Self, String> {
-        let pattern = operator.is_regex().then(|| Regex::new(&format!("^(?:{value})$"))).transpose();
-        let pattern = pattern.map_err(|error| {
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            format!("`{value}` is not a regular expression: {reason}")
-        })?;
+        let pattern = operator.is_regex().then(|| patterns::compiled(&format!("^(?:{value})$"), true)).transpose();
+        let pattern = pattern.map_err(|why| format!("`{value}` is not a regular expression: {why}"))?;
         Ok(Self { name: name.to_owned(), value: value.to_owned(), operator, pattern })
     }
 

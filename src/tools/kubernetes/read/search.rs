@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,6 +20,7 @@ use crate::backends::kubernetes::{AS_METADATA_LIST, Kind, LAST_APPLIED, Refused,
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool};
+use crate::tools::patterns::{at_length, pattern};
 
 /// Kinds that are searched when none are named.
 const USUAL: [&str; 10] = [
@@ -36,9 +38,6 @@ const USUAL: [&str; 10] = [
 
 /// Kinds that are read at the same time.
 const AT_ONCE: usize = 4;
-
-/// Bytes that a pattern may become.
-const LARGEST_PATTERN: usize = 1 << 20;
 
 /// Characters of what matched that are shown.
 const LONGEST_MATCH: usize = 120;
@@ -167,7 +166,7 @@ impl SearchResources {
             return Err(Error::BadArguments(format!("{name}: is empty")));
         }
         let text = regex::escape(&self.query);
-        let pattern = match self.comparison {
+        let expression = match self.comparison {
             Comparison::Contains => text,
             Comparison::Exact => format!("^(?:{text})$"),
             Comparison::Prefix => format!("^(?:{text})"),
@@ -175,13 +174,7 @@ impl SearchResources {
             Comparison::Glob => format!("^(?s:{})$", text.replace("\\*", ".*").replace("\\?", ".")),
             Comparison::Regex => self.query.clone(),
         };
-        let built =
-            RegexBuilder::new(&pattern).case_insensitive(!self.case_sensitive).size_limit(LARGEST_PATTERN).build();
-        built.map_err(|error| {
-            let reason = error.to_string();
-            let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Error::BadArguments(format!("query: not a regular expression: {last}"))
-        })
+        pattern("query", &expression, self.case_sensitive)
     }
 
     async fn kinds(&self, cluster: &Kubernetes) -> Result<Vec<Arc<Kind>>> {
@@ -212,21 +205,33 @@ impl SearchResources {
         let request = if self.needs_whole(kind) { request } else { request.accept(AS_METADATA_LIST) };
         let items: Vec<Value> = cluster.list(request).await?;
         let now = cluster.context.now;
-        let rows = items.into_iter().filter_map(|item| {
+        let mut rows = Vec::new();
+        let mut compare = |item| {
             let member = Member::new(kind, item);
-            let (scope, text) = self
+            let found = self
                 .places(&member)
                 .into_iter()
-                .find_map(|(scope, text)| Some((scope, excerpt(&text, place(pattern, &text)?))))?;
+                .find_map(|(scope, text)| Some((scope, excerpt(&text, place(pattern, &text)?))));
+            let Some((scope, text)) = found else { return };
             let mut row = Row::new();
             row.insert("kind".into(), kind.kind.clone().into());
             row.insert("namespace".into(), member.namespace().into());
             row.insert("name".into(), member.name().into());
             row.insert("matched".into(), if scope == "name" { scope.into() } else { format!("{scope} {text}").into() });
             row.insert("age".into(), age(&member.object, now).into());
-            Some(row)
-        });
-        Ok(rows.collect())
+            rows.push(row);
+        };
+        let deadline = cluster.context.deadline;
+        at_length(|| {
+            for item in items {
+                if Instant::now() > deadline {
+                    return Err(Error::TimedOut("comparing took too long; search fewer kinds or one namespace".into()));
+                }
+                compare(item);
+            }
+            Ok(())
+        })?;
+        Ok(rows)
     }
 
     /// Whether more than the metadata of its objects is to be searched.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,10 @@ use super::ask::{self, Over};
 use super::metadata::{self, ByFamily, Metadata};
 use crate::answers::Row;
 use crate::backends::Prometheus;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
+use crate::tools::patterns;
 
 /// How long ago a metric may have had its last sample.
 const LOOK_BACK: Duration = Duration::from_hours(1);
@@ -124,11 +125,13 @@ impl Tool for SearchMetrics {
             notes.push(format!("Types and help are missing: {error}"));
             ByFamily::new()
         });
-        let mut ranked: Vec<(u8, Metric)> = gather(&names, &told)
-            .into_iter()
-            .filter(|metric| self.kind.is_none_or(|kind| kind.is(&metric.kind)))
-            .filter_map(|metric| Some((wanted.rank(&metric)?, metric)))
-            .collect();
+        let found = gather(&names, &told).into_iter();
+        let mut ranked: Vec<(u8, Metric)> = patterns::at_length(|| {
+            found
+                .filter(|metric| self.kind.is_none_or(|kind| kind.is(&metric.kind)))
+                .filter_map(|metric| Some((wanted.rank(&metric)?, metric)))
+                .collect()
+        });
         ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.metric.cmp(&b.1.metric)));
         let mut metrics: Vec<Metric> = ranked.into_iter().map(|(_, metric)| metric).collect();
         if metrics.is_empty() {
@@ -194,10 +197,7 @@ impl Wanted {
     fn read(query: &str) -> Result<Self> {
         let query = query.trim();
         if let Some(pattern) = query.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-            let built = RegexBuilder::new(pattern).case_insensitive(true).size_limit(1 << 20).build();
-            return built.map(Self::Pattern).map_err(|error| {
-                Error::BadArguments(format!("query: the regular expression between the slashes is wrong: {error}"))
-            });
+            return patterns::pattern("query", pattern, false).map(Self::Pattern);
         }
         let words = query.split(|c: char| c.is_whitespace() || c == '*').filter(|word| !word.is_empty());
         Ok(Self::Words(words.map(str::to_lowercase).collect()))
@@ -341,6 +341,6 @@ mod tests {
     #[test]
     fn a_wrong_pattern_is_explained() {
         let error = Wanted::read("/(/").unwrap_err().to_string();
-        assert!(error.starts_with("query: the regular expression"), "{error}");
+        assert!(error.starts_with("query: not a regular expression that can be used: unclosed group"), "{error}");
     }
 }

@@ -65,7 +65,7 @@ async fn mistakes_say_what_would_be_right() {
     let Some(shop) = Shop::empty().await else { return };
     let fail = async |arguments| shop.service.fail(TOOL, arguments).await;
     let pattern = fail(json!({"query": "a(", "match": "regex"})).await;
-    assert!(pattern.starts_with("query: not a regular expression: unclosed group"), "{pattern}");
+    assert!(pattern.starts_with("query: not a regular expression that can be used: unclosed group"), "{pattern}");
     let kind = fail(json!({"query": "a", "kinds": ["deploymentz"]})).await;
     assert!(kind.contains("Near it: `deployments.apps`"), "{kind}");
     let node = fail(json!({"query": "a", "kinds": ["nodes"], "namespace": shop.namespace})).await;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ use crate::backends::Kubernetes;
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Limit, MaxTokens, Moment};
 use crate::toolkit::{Output, Permission, Policy, Tool};
-use crate::tools::ages;
+use crate::tools::{ages, patterns};
 
 /// Logs that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -31,9 +31,6 @@ const MOST_SOURCES: usize = 100;
 
 /// Bytes of lines that are kept in all.
 const MOST_KEPT: usize = 8 << 20;
-
-/// The longest compiled regular expression.
-const LARGEST_PATTERN: usize = 1 << 20;
 
 /// Reads logs of a pod, workload or selector, filtered while streaming.
 ///
@@ -291,13 +288,7 @@ fn nanoseconds(at: Timestamp) -> i64 {
 }
 
 fn pattern(argument: &str, text: Option<&str>) -> Result<Option<Regex>> {
-    let Some(text) = text else { return Ok(None) };
-    let compiled = RegexBuilder::new(text).size_limit(LARGEST_PATTERN).build();
-    compiled.map(Some).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        Error::BadArguments(format!("{argument}: not a regular expression that can be used: {reason}"))
-    })
+    text.map(|text| patterns::pattern(argument, text, true)).transpose()
 }
 
 fn summary(source: &Source, label: &str, log: &Log) -> String {

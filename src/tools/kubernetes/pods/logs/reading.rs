@@ -11,7 +11,7 @@ use super::sources::Source;
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{LineRedactor, Request, segment};
 use crate::error::Result;
-use crate::tools::ages;
+use crate::tools::{ages, patterns};
 
 /// Bytes of one log that are read.
 const MOST_READ: usize = 64 << 20;
@@ -21,6 +21,9 @@ const LONGEST_LINE: usize = 16 << 10;
 
 /// Time that is left to answer with what was read so far.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(3);
+
+/// Said of a log that was not read to its end in time.
+const TIME_IS_UP: &str = "the time was up before its end; give `start` to read less of it.";
 
 /// How far lines may be out of order.
 const DISORDER: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
@@ -103,17 +106,20 @@ pub(super) async fn read(
     }
     let mut stream = cluster.cluster().stream(&request, &cluster.context).await?;
     let until = cluster.context.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or_else(Instant::now);
-    let mut reader = Reader::new(filter, cluster);
+    let mut reader = Reader::new(filter, until, cluster);
     let mut bytes = 0;
     loop {
         let Ok(part) = tokio::time::timeout_at(until.into(), stream.next()).await else {
-            reader.log.notes.push("the time was up before its end; give `start` to read less of it.".into());
+            reader.log.notes.push(TIME_IS_UP.into());
             break;
         };
         match part {
             Ok(Some(part)) => {
                 bytes += part.len();
-                if !reader.push(&part) {
+                if !patterns::at_length(|| reader.push(&part)) {
+                    if !reader.ended {
+                        reader.log.notes.push(TIME_IS_UP.into());
+                    }
                     break;
                 }
             }
@@ -147,10 +153,12 @@ struct Reader<'a> {
     /// Lines after a match that are still wanted.
     after: usize,
     ended: bool,
+    /// When no more lines are looked at.
+    until: Instant,
 }
 
 impl<'a> Reader<'a> {
-    fn new(filter: Filter, cluster: &'a Kubernetes) -> Self {
+    fn new(filter: Filter, until: Instant, cluster: &'a Kubernetes) -> Self {
         Self {
             filter,
             redactor: cluster.line_redactor(),
@@ -160,6 +168,7 @@ impl<'a> Reader<'a> {
             before: VecDeque::new(),
             after: 0,
             ended: false,
+            until,
         }
     }
 
@@ -171,7 +180,7 @@ impl<'a> Reader<'a> {
             self.begun.extend_from_slice(&piece[..piece.len().min(room)]);
             if is_end {
                 self.end_line();
-                if self.ended {
+                if self.ended || Instant::now() > self.until {
                     return false;
                 }
             }
