@@ -7,6 +7,12 @@ use serde_json::Value;
 
 use crate::backends::kubernetes::Kind;
 
+/// How deep lists and maps are followed into each other; a schema may point to itself.
+const DEEPEST: usize = 32;
+
+/// Alternatives of a type that are named.
+const MOST_ALTERNATIVES: usize = 5;
+
 /// The schemas of one group and version.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -90,22 +96,32 @@ impl Document {
 
     /// The schema of one element, where this is a list or a map; itself otherwise.
     pub(super) fn element(&self, schema: &Schema) -> Schema {
-        let schema = self.resolved(schema);
-        match (&schema.items, &schema.additional_properties) {
-            (Some(items), _) => self.element(items),
-            (None, Some(Additional::Each(each))) => self.element(each),
-            _ => schema,
+        let mut schema = self.resolved(schema);
+        for _ in 0..DEEPEST {
+            schema = match (&schema.items, &schema.additional_properties) {
+                (Some(items), _) => self.resolved(items),
+                (None, Some(Additional::Each(each))) => self.resolved(each),
+                _ => return schema,
+            };
         }
+        schema
     }
 
     /// Its type in one word or two: `string`, `[]object`, `map[string]integer`.
     pub(super) fn type_of(&self, schema: &Schema) -> String {
+        self.type_within(schema, DEEPEST)
+    }
+
+    fn type_within(&self, schema: &Schema, depth: usize) -> String {
+        if depth == 0 {
+            return "…".into();
+        }
         let schema = self.resolved(schema);
         if let Some(items) = &schema.items {
-            return format!("[]{}", self.type_of(items));
+            return format!("[]{}", self.type_within(items, depth - 1));
         }
         if let Some(Additional::Each(each)) = &schema.additional_properties {
-            return format!("map[string]{}", self.type_of(each));
+            return format!("map[string]{}", self.type_within(each, depth - 1));
         }
         if schema.is_number_or_text || schema.format.as_deref() == Some("int-or-string") {
             return "integer or string".into();
@@ -116,7 +132,9 @@ impl Document {
             (Some(Value::String(kind)), _) => kind.clone(),
             (Some(Value::Array(kinds)), _) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
             _ if !schema.one_of.is_empty() => {
-                let kinds: Vec<_> = schema.one_of.iter().map(|one| self.type_of(one)).collect();
+                // Alternatives of alternatives multiply.
+                let some = schema.one_of.iter().take(MOST_ALTERNATIVES);
+                let kinds: Vec<_> = some.map(|one| self.type_within(one, depth / 4)).collect();
                 kinds.join(" or ")
             }
             _ if !schema.properties.is_empty() => "object".into(),
@@ -127,5 +145,28 @@ impl Document {
     /// Whether fields may be there that the schema does not name.
     pub(super) fn is_open(schema: &Schema) -> bool {
         schema.is_open || matches!(schema.additional_properties, Some(Additional::Allowed(true)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn schemas_that_point_to_themselves_have_an_end() {
+        let each = |schema: Value| {
+            let document = json!({"components": {"schemas": {"A": schema}}});
+            let document: Document = serde_json::from_value(document).unwrap();
+            let schema = document.components.schemas["A"].clone();
+            document.element(&schema);
+            document.type_of(&schema)
+        };
+        let itself = json!({"$ref": "#/components/schemas/A"});
+        assert!(each(json!({"type": "array", "items": itself})).starts_with("[][][]"));
+        assert!(each(json!({"additionalProperties": itself})).starts_with("map[string]map[string]"));
+        assert!(each(json!({"oneOf": vec![itself.clone(); 1_000]})).len() < 5_000);
+        assert_eq!(each(json!({"type": "array", "items": {"type": "string"}})), "[]string");
     }
 }
