@@ -136,6 +136,11 @@ impl Cluster {
         &self.address
     }
 
+    /// Bytes that one answer may have.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.config.most_bytes
+    }
+
     /// Its lists that watches keep up to date.
     pub(super) fn watch_cache(&self) -> &WatchCache {
         &self.watch_cache

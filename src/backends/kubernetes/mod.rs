@@ -2,6 +2,7 @@
 
 mod cluster;
 mod kinds;
+mod parts;
 mod permitted;
 mod proxy;
 mod redact;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 pub use cluster::{Cluster, Config as ClusterConfig, Streamed};
 pub use kinds::{Kind, Kinds, segment};
+pub use parts::{IsList, IsTable, Parts};
 pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
 pub use redact::{LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
@@ -38,9 +40,6 @@ const LARGE_BODY: usize = 256 * 1024;
 /// Objects in one part of a list that is read whole, as many as kubectl asks for: larger parts save few round trips, and a
 /// part of large objects would not fit into [`ClusterConfig::most_bytes`] any more.
 const PART: &str = "500";
-
-/// Objects of one list that are read at most.
-const MOST_OBJECTS: usize = 50_000;
 
 /// The clusters, and what may be done in them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -79,6 +78,8 @@ pub struct Kubernetes {
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct List<T = Value> {
+    /// That it is a list.
+    pub kind: IsList,
     /// Where it goes on.
     #[serde(default)]
     pub metadata: ListPlace,
@@ -140,9 +141,24 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Cluster::send`], and [`Error::Backend`] where the answer is not what is expected.
     pub async fn get<T: DeserializeOwned>(&self, request: Request) -> Result<T, Refused> {
-        let mut value = self.get_with_secrets(request).await?;
+        self.get_sized(request).await.map(|(value, _)| value)
+    }
+
+    /// Reads something, with its secrets replaced, and says how many bytes it had.
+    async fn get_sized<T: DeserializeOwned>(&self, request: Request) -> Result<(T, usize), Refused> {
+        let (mut value, bytes) = self.get_sized_with_secrets(request).await?;
         self.redact(&mut value);
-        serde_json::from_value(value).map_err(|error| self.cluster.unexpected(&error).into())
+        let value = serde_json::from_value(value).map_err(|error| self.cluster.unexpected(&error))?;
+        Ok((value, bytes))
+    }
+
+    async fn get_sized_with_secrets<T>(&self, request: Request) -> Result<(T, usize), Refused>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let body = self.cluster.send(&request, &self.context).await?;
+        let bytes = body.len();
+        Ok((parsed(body).await?.map_err(|error| self.cluster.unexpected(&error))?, bytes))
     }
 
     /// Reads something as it is. For what is sent back to the cluster, never for an answer.
@@ -150,8 +166,7 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Cluster::send`], and [`Error::Backend`] where the answer is not what is expected.
     pub async fn get_with_secrets<T: DeserializeOwned + Send + 'static>(&self, request: Request) -> Result<T, Refused> {
-        let body = self.cluster.send(&request, &self.context).await?;
-        parsed(body).await?.map_err(|error| self.cluster.unexpected(&error).into())
+        self.get_sized_with_secrets(request).await.map(|(value, _)| value)
     }
 
     /// Reads a list as a table, with the secrets in its cells and objects replaced.
@@ -159,7 +174,10 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Kubernetes::get`].
     pub async fn table(&self, request: Request) -> Result<Table, Refused> {
-        let mut table: Table = self.get_with_secrets(request).await?;
+        let body = self.cluster.send(&request, &self.context).await?;
+        let bytes = body.len();
+        let mut table: Table = parsed(body).await?.map_err(|error| self.cluster.unexpected(&error))?;
+        table.bytes = bytes;
         for row in &mut table.rows {
             row.cells.iter_mut().for_each(|cell| redact::redact_value(cell, &self.context.signer));
             if !row.object.is_null() {
@@ -220,7 +238,7 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Kubernetes::get`]; [`Error::BadArguments`] where there are too many.
     pub async fn list<T: DeserializeOwned>(&self, request: Request) -> Result<Vec<T>, Refused> {
-        self.all_parts(request, |part| self.get(part)).await
+        self.all_parts(request, |part| self.get_sized(part)).await
     }
 
     /// All objects that a request for a list is about, as they are.
@@ -234,7 +252,7 @@ impl Kubernetes {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.all_parts(request, |part| self.get_with_secrets(part)).await
+        self.all_parts(request, |part| self.get_sized_with_secrets(part)).await
     }
 
     async fn all_parts<T, Reading>(
@@ -243,9 +261,10 @@ impl Kubernetes {
         read: impl Fn(Request) -> Reading,
     ) -> Result<Vec<T>, Refused>
     where
-        Reading: Future<Output = Result<List<T>, Refused>>,
+        Reading: Future<Output = Result<(List<T>, usize), Refused>>,
     {
         let mut items = Vec::new();
+        let mut parts = self.parts();
         let mut next = String::new();
         loop {
             let mut part = request.clone().query("limit", PART);
@@ -253,18 +272,12 @@ impl Kubernetes {
                 part = part.query("continue", next);
             }
             // On the heap, as tools await many lists at a time.
-            let part = Box::pin(read(part)).await?;
-            items.extend(part.items);
+            let (part, bytes) = Box::pin(read(part)).await?;
             next = part.metadata.next;
+            parts.take(part.items.len(), bytes, !next.is_empty())?;
+            items.extend(part.items);
             if next.is_empty() {
                 return Ok(items);
-            }
-            if items.len() > MOST_OBJECTS {
-                return Err(Error::BadArguments(format!(
-                    "kubernetes/{} has more than {MOST_OBJECTS} of these; ask for one namespace, or with labels",
-                    self.name()
-                ))
-                .into());
             }
         }
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::null_as_none;
+use super::parts::IsTable;
 use super::status::ListPlace;
 
 /// Accepts a list as a table.
@@ -18,15 +19,21 @@ pub const AS_METADATA_LIST: &str = "application/json;as=PartialObjectMetadataLis
 
 /// A list as a table, with as much of each object as was asked for.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "O: Deserialize<'de> + Default"))]
+#[serde(rename_all = "camelCase", bound(deserialize = "O: Deserialize<'de> + Default"))]
 pub struct Table<O = Value> {
+    /// That it is a table.
+    pub kind: IsTable,
+    /// Bytes of the answer that it was read from.
+    #[serde(skip)]
+    pub bytes: usize,
     /// Where it goes on.
+    #[serde(default)]
     pub metadata: ListPlace,
     /// What the cells of each row are; a watch tells them once.
-    #[serde(deserialize_with = "null_as_none")]
+    #[serde(default, deserialize_with = "null_as_none")]
     pub column_definitions: Vec<Column>,
     /// The rows.
-    #[serde(deserialize_with = "null_as_none")]
+    #[serde(default = "Vec::new", deserialize_with = "null_as_none")]
     pub rows: Vec<TableRow<O>>,
 }
 

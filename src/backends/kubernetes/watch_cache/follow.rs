@@ -11,6 +11,7 @@ use kube::client::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::super::parts::Parts;
 use super::kept::Kept;
 use super::row::{Object, Row, can_be_kept, include};
 use crate::backends::kubernetes::{AS_TABLE, Cluster, Kind, Refused, Request, Status, Table, parsed};
@@ -122,6 +123,7 @@ impl Follower {
         let mut columns = Vec::new();
         let mut rows = BTreeMap::new();
         let mut bytes = 0;
+        let mut parts = Parts::new(self.cluster.name(), self.cluster.most_bytes());
         let mut next = String::new();
         loop {
             let mut request = self.request().query("limit", PART);
@@ -129,7 +131,9 @@ impl Follower {
                 request = request.query("continue", next);
             }
             let body = self.cluster.send(&request, &context()).await.map_err(|refused| ending(&refused))?;
+            let size = body.len();
             let table = parsed::<Table<Object>>(body).await.map_err(|_| None)?.map_err(|_| Some(NOT_A_TABLE))?;
+            parts.take(table.rows.len(), size, !table.metadata.next.is_empty()).map_err(|_| Some(TOO_LARGE))?;
             if columns.is_empty() {
                 columns = table.column_definitions;
                 if !can_be_kept(&self.kind, &columns) {

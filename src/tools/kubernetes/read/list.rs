@@ -305,8 +305,10 @@ impl Source<'_> {
     async fn asked_after(&self, after: &str, limit: usize) -> Result<Table, Refused> {
         let mut found = Table::default();
         let mut resume = None;
+        let mut parts = self.cluster.parts();
         loop {
             let part = self.asked("Metadata", PART, resume.as_deref()).await?;
+            parts.take(part.rows.len(), part.bytes, !part.metadata.next.is_empty())?;
             found.column_definitions = part.column_definitions;
             let mut rows = part.rows.into_iter().skip_while(|row| *key(row) <= *after);
             found.rows.extend(rows.by_ref().take(limit - found.rows.len()));
@@ -334,8 +336,10 @@ impl Source<'_> {
         let mut columns = Vec::new();
         let mut rows = Vec::new();
         let mut resume = None;
+        let mut parts = self.cluster.parts();
         loop {
             let part = self.part(PART, resume).await?;
+            parts.take(part.rows.len(), part.bytes, !part.metadata.next.is_empty())?;
             if columns.is_empty() {
                 columns = part.column_definitions;
             }

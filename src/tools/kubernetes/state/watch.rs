@@ -19,6 +19,9 @@ const MOST_OBJECTS: usize = 500;
 /// Bytes of one event of a watch.
 const LARGEST_EVENT: usize = 16 << 20;
 
+/// Bytes of all objects that are waited for.
+const MOST_BYTES: usize = 64 << 20;
+
 /// How often a client hears that it is still being waited.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -129,13 +132,12 @@ impl<'a> Wish<'a> {
             let list: List<Map<String, Value>> =
                 cluster.get(request.clone().query("limit", MOST_OBJECTS.to_string())).await?;
             if !list.metadata.next.is_empty() {
-                return Err(Error::BadArguments(format!(
-                    "labels: more than {MOST_OBJECTS} objects match; wait for fewer at a time"
-                )));
+                return Err(too_many());
             }
             seen.objects.clear();
             for object in list.items {
-                seen.take(Value::Object(object));
+                // Together they were one answer, which has a bound of its own.
+                seen.take(Value::Object(object), 0)?;
             }
             if let Some(ending) = seen.ending() {
                 return Ok(ending);
@@ -177,7 +179,7 @@ impl<'a> Wish<'a> {
                 let Ok(mut event) = serde_json::from_slice::<Event>(&line) else { return Ok(None) };
                 cluster.redact(&mut event.object);
                 match event.kind.as_str() {
-                    "ADDED" | "MODIFIED" => seen.take(event.object),
+                    "ADDED" | "MODIFIED" => seen.take(event.object, line.len())?,
                     "DELETED" => seen.drop(&event.object),
                     "BOOKMARK" => continue,
                     _ => return Ok(None),
@@ -197,14 +199,20 @@ impl<'a> Wish<'a> {
 /// What a watch has shown so far.
 struct Seen<'a> {
     wish: &'a Wish<'a>,
-    objects: BTreeMap<String, Value>,
+    /// By name, with the bytes that each had as an event.
+    objects: BTreeMap<String, (Value, usize)>,
     verdicts: BTreeMap<String, Verdict>,
     started: Instant,
 }
 
 impl Seen<'_> {
-    fn take(&mut self, object: Value) {
-        self.objects.insert(key(&object), object);
+    fn take(&mut self, object: Value, bytes: usize) -> Result<()> {
+        self.objects.insert(key(&object), (object, bytes));
+        let bytes: usize = self.objects.values().map(|(_, bytes)| bytes).sum();
+        if self.objects.len() > MOST_OBJECTS || bytes > MOST_BYTES {
+            return Err(too_many());
+        }
+        Ok(())
     }
 
     fn drop(&mut self, object: &Value) {
@@ -215,7 +223,7 @@ impl Seen<'_> {
     fn ending(&mut self) -> Option<Ending> {
         let Wish { kind, until, .. } = self.wish;
         self.verdicts =
-            self.objects.iter().map(|(name, object)| (name.clone(), until.judge(&kind.kind, object))).collect();
+            self.objects.iter().map(|(name, (object, _))| (name.clone(), until.judge(&kind.kind, object))).collect();
         if until.is_deleted() && self.objects.is_empty() {
             return Some(Ending::Met);
         }
@@ -255,6 +263,13 @@ impl Seen<'_> {
         };
         states.into_iter().map(|(name, verdict)| (name.clone(), told(verdict))).collect()
     }
+}
+
+fn too_many() -> Error {
+    Error::BadArguments(format!(
+        "labels: more than {MOST_OBJECTS} objects or {} MiB match; wait for fewer at a time",
+        MOST_BYTES >> 20
+    ))
 }
 
 /// An object among others: its name, with its namespace where it has one.
