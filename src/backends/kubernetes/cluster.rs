@@ -295,7 +295,7 @@ impl Cluster {
                 Ok(response) => {
                     self.breaker.succeeded();
                     let code = response.status();
-                    let status = self.status(response).await;
+                    let status = self.status(response, context).await;
                     let pause = Duration::from_secs(status.details.retry_after_seconds).clamp(PAUSE, LONGEST_PAUSE);
                     let passing = matches!(
                         code,
@@ -317,18 +317,10 @@ impl Cluster {
         }
     }
 
-    async fn status(&self, response: Response<Body>) -> Status {
+    async fn status(&self, response: Response<Body>, context: &Context) -> Status {
         let code = response.status().as_u16();
         let body = self.read(response.into_body(), LARGEST_STATUS).await.unwrap_or_default();
-        // The API server, and servers behind it, may also answer with plain text.
-        let mut status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_| Status {
-            message: String::from_utf8_lossy(&body).chars().take(300).collect(),
-            ..Status::default()
-        });
-        status.cluster.clone_from(&self.name);
-        status.code = code;
-        status.message = without_credentials(&clean(&status.message)).into_owned();
-        status
+        Status::said(&body, &self.name, code, &context.signer)
     }
 
     async fn read(&self, mut body: Body, most: usize) -> Result<Bytes> {
@@ -353,7 +345,13 @@ impl Cluster {
         Error::Backend {
             backend: format!("kubernetes/{}", self.name),
             status: 200,
-            message: format!("the answer is not what its API promises ({error}); is {} an API server?", self.address),
+            // The error itself may show a value of the answer.
+            message: format!(
+                "the answer is not what its API promises (line {}, column {}); is {} an API server?",
+                error.line(),
+                error.column(),
+                self.address
+            ),
         }
     }
 

@@ -66,9 +66,7 @@ impl Cluster {
         {
             let said = serde_json::from_slice::<serde_json::Value>(&read).unwrap_or_default();
             if said["kind"] == "Status" && said["apiVersion"] == "v1" {
-                let mut status: Status = serde_json::from_value(said).unwrap_or_default();
-                self.name().clone_into(&mut status.cluster);
-                status.code = parts.status.as_u16();
+                let status = Status::said(&read, self.name(), parts.status.as_u16(), &context.signer);
                 return Err(Refused::Status(Box::new(status)));
             }
         }

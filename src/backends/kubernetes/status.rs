@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
+use super::redact::redact_refusal;
 use crate::error::Error;
+use crate::secrets::Signer;
 
 /// Why a request did not succeed.
 #[derive(Debug)]
@@ -94,6 +96,30 @@ impl From<Refused> for Error {
 }
 
 impl Status {
+    /// What a cluster said, or a server behind it, as it may be shown: the only place where one is made.
+    pub(super) fn said(body: &[u8], cluster: &str, code: u16, signer: &Signer) -> Self {
+        // The API server, and servers behind it, may also answer with plain text.
+        let mut status = serde_json::from_slice::<Self>(body).unwrap_or_else(|_| Self {
+            message: String::from_utf8_lossy(body).chars().take(300).collect(),
+            ..Self::default()
+        });
+        cluster.clone_into(&mut status.cluster);
+        status.code = code;
+        for cause in &mut status.details.causes {
+            for text in [&mut cause.reason, &mut cause.field, &mut cause.message] {
+                *text = redact_refusal(text, signer);
+            }
+        }
+        status.reason = redact_refusal(&status.reason, signer);
+        status.message = match status.message.split_once(" is invalid: ") {
+            Some((what, _)) if code == 422 && !status.details.causes.is_empty() => {
+                format!("{} is invalid: {}", redact_refusal(what, signer), told(&status.details.causes))
+            }
+            _ => redact_refusal(&status.message, signer),
+        };
+        status
+    }
+
     fn error(self) -> Error {
         let backend = format!("kubernetes/{}", self.cluster);
         let message = match self.message.trim_end_matches('.') {
@@ -117,5 +143,46 @@ impl Status {
             404 => Error::NotFound(format!("{backend}: {message}. `kubernetes_list_resources` shows what there is")),
             status => Error::Backend { backend, status, message },
         }
+    }
+}
+
+/// Mistakes in words: of each its field, and the first line of what is wrong with it.
+fn told(causes: &[Cause]) -> String {
+    let each = causes.iter().map(|cause| {
+        let message = cause.message.lines().next().unwrap_or(&cause.reason);
+        match cause.field.as_str() {
+            "" => message.to_owned(),
+            field => format!("{field}: {message}"),
+        }
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_invalid_object_is_told_by_its_fields() {
+        let message = "Pod \"a\" is invalid: [spec: Forbidden: no change\n  core.PodSpec{ Value: \"hunter2\" }, \
+                       spec.x: Invalid value: 3: must be 4]";
+        let body = json!({"kind": "Status", "reason": "Invalid", "message": message, "details": {"causes": [
+            {"field": "spec", "message": "Forbidden: no change\n  core.PodSpec{ Value: \"hunter2\" }"},
+            {"field": "spec.x", "message": "Invalid value: 3: must be 4"}
+        ]}});
+        let status = Status::said(body.to_string().as_bytes(), "first", 422, &Signer::new(b"key"));
+        assert_eq!(
+            status.message,
+            "Pod \"a\" is invalid: spec: Forbidden: no change…; spec.x: Invalid value: must be 4"
+        );
+        assert!(!format!("{status:?}").contains("hunter2"), "{status:?}");
+    }
+
+    #[test]
+    fn what_is_no_status_is_told_without_its_secrets() {
+        let status = Status::said(b"down: db password=hunter2", "first", 503, &Signer::new(b"key"));
+        assert!(status.message.starts_with("down: db password=hidden-"), "{status:?}");
     }
 }

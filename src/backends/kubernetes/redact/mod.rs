@@ -3,6 +3,7 @@
 mod lines;
 mod names;
 mod objects;
+mod refusals;
 mod text;
 
 use std::sync::LazyLock;
@@ -13,6 +14,7 @@ use serde_json::Value;
 pub use lines::LineRedactor;
 pub use objects::LAST_APPLIED;
 pub(super) use objects::{redact, redact_value};
+pub(super) use refusals::redact_refusal;
 pub use text::redact_text;
 
 /// `hidden-` and the digits of a fingerprint.

@@ -183,7 +183,7 @@ impl Apply {
                 }
                 Err(Refused::Error(error)) if rows.is_empty() => return Err(error),
                 Err(refused) => {
-                    effect.failure = Some(failure(cluster, refused));
+                    effect.failure = Some(failure(refused));
                     has_failed = true;
                 }
             }

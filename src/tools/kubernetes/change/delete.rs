@@ -252,7 +252,7 @@ impl DeleteResource {
         for target in targets.iter_mut().filter(|target| target.outcome.is_empty()) {
             match self.send(cluster, kind, target).await {
                 Ok(_) => target.outcome = "would be deleted".into(),
-                Err(refused) => self.record(cluster, target, refused)?,
+                Err(refused) => self.record(target, refused)?,
             }
         }
         let there: Vec<_> = targets
@@ -288,7 +288,7 @@ impl DeleteResource {
                     target.outcome = "pending".into();
                     target.finalizers = pointer::texts(&answer, FINALIZERS);
                 }
-                Err(refused) => self.record(cluster, target, refused)?,
+                Err(refused) => self.record(target, refused)?,
             }
         }
         if self.wait {
@@ -323,7 +323,7 @@ impl DeleteResource {
     }
 
     /// What a refusal means for one of several objects.
-    fn record(&self, cluster: &Kubernetes, target: &mut Target, refused: Refused) -> Result<()> {
+    fn record(&self, target: &mut Target, refused: Refused) -> Result<()> {
         match refused {
             Refused::Status(status) if status.code == 404 => target.outcome = "missing".into(),
             Refused::Status(status) if status.code == 409 && status.message.contains("UID") => {
@@ -334,7 +334,7 @@ impl DeleteResource {
             }
             Refused::Status(status) => {
                 target.outcome = "failed".into();
-                target.failure = Some(failure(cluster, Refused::Status(status)));
+                target.failure = Some(failure(Refused::Status(status)));
             }
             Refused::Error(error) => return Err(error),
         }

@@ -104,7 +104,7 @@ impl Tool for PatchResource {
         let patch = with_version(patch, self.patch_type, pinned.as_deref());
         let request = strict(request, self.dry_run);
         let sent = cluster.change_warned(Method::PATCH, request, self.patch_type.media_type(), &patch).await;
-        let (after, warnings) = sent.map_err(|refused| self.explain(cluster, &kind, refused))?;
+        let (after, warnings) = sent.map_err(|refused| self.explain(&kind, refused))?;
         Ok(self
             .answer(&kind, version, &before, &after)
             .notes(warnings.into_iter().map(|warning| format!("The API server warns: {warning}"))))
@@ -196,7 +196,7 @@ impl PatchResource {
         Ok(self.resource_version.as_deref().or(planned).map(str::to_owned))
     }
 
-    fn explain(&self, cluster: &Kubernetes, kind: &Kind, refused: Refused) -> Error {
+    fn explain(&self, kind: &Kind, refused: Refused) -> Error {
         let Refused::Status(status) = refused else { return refused.into() };
         if server_side::is_conflict(&status) {
             return Error::BadArguments(format!(
@@ -215,13 +215,10 @@ impl PatchResource {
         if status.code == 409 {
             return Error::BadArguments(format!(
                 "nothing was changed, since the object was changed at the same moment: {}; look at it again",
-                cluster.redact_text(&status.message)
+                status.message
             ));
         }
-        match Error::from(server_side::mistaken(Refused::Status(status))) {
-            Error::BadArguments(message) => Error::BadArguments(cluster.redact_text(&message).into_owned()),
-            other => other,
-        }
+        server_side::mistaken(Refused::Status(status)).into()
     }
 
     fn answer(&self, kind: &Kind, version: &str, before: &Value, after: &Value) -> Facts<Patched> {

@@ -105,20 +105,23 @@ async fn tried(cluster: &Kubernetes, manifest: &Manifest, way: Way) -> Result<Ef
             effect.conflicts = conflicts(&status);
             if way.past_conflicts {
                 let way = Way { force: true, ..way };
-                let (after, warnings) = send(cluster, manifest, way, None, true).await?;
-                (effect.after, effect.warnings) = (Some(after), warnings);
+                match send(cluster, manifest, way, None, true).await {
+                    Ok((after, warnings)) => (effect.after, effect.warnings) = (Some(after), warnings),
+                    Err(Refused::Status(status)) => effect.failure = Some(failure(Refused::Status(status))),
+                    Err(refused) => return Err(refused.into()),
+                }
             }
         }
         Err(Refused::Status(status)) if status.code == 404 && manifest.in_new_namespace => effect.unchecked = true,
-        Err(Refused::Status(status)) => effect.failure = Some(failure(cluster, Refused::Status(status))),
+        Err(Refused::Status(status)) => effect.failure = Some(failure(Refused::Status(status))),
         Err(refused) => return Err(refused.into()),
     }
     Ok(effect)
 }
 
-/// What the API server says, made safe to show.
-pub(super) fn failure(cluster: &Kubernetes, refused: Refused) -> String {
-    cluster.redact_text(&Error::from(mistaken(refused)).to_string()).into_owned()
+/// What the API server says.
+pub(super) fn failure(refused: Refused) -> String {
+    Error::from(mistaken(refused)).to_string()
 }
 
 /// A refusal of fields that the schema does not know, which the API server takes for a failure of its own.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod delete;
+mod hidden;
 mod patch;
 
 use serde_json::Value;
