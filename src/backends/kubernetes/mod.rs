@@ -33,6 +33,7 @@ pub use watch_cache::{KeptList, object_before, place_after};
 
 use crate::call::Context;
 use crate::error::{Error, Result};
+use crate::secrets::Signer;
 
 /// Bodies larger than this are read as JSON away from the threads that serve requests.
 const LARGE_BODY: usize = 256 * 1024;
@@ -57,12 +58,30 @@ pub struct Config {
     pub ports: Vec<String>,
 }
 
+/// What comes of a body; a large one is read away from the threads that serve requests.
+async fn read<T: Send + 'static>(body: Bytes, read: impl FnOnce(&[u8]) -> T + Send + 'static) -> Result<T> {
+    if body.len() > LARGE_BODY {
+        return tokio::task::spawn_blocking(move || read(&body)).await.map_err(Error::internal);
+    }
+    Ok(read(&body))
+}
+
+/// Replaces the secrets in the cells and objects of a table.
+fn redact_table(table: &mut Table, signer: &Signer) {
+    for row in &mut table.rows {
+        for (place, cell) in row.cells.iter_mut().enumerate() {
+            match table.column_definitions.get(place) {
+                Some(column) => redact::redact_cell(cell, column, signer),
+                None => redact::redact_value(cell, signer),
+            }
+        }
+        redact::redact(&mut row.object, signer);
+    }
+}
+
 /// What JSON says; a large one is read away from the threads that serve requests.
 async fn parsed<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<Result<T, serde_json::Error>> {
-    if body.len() > LARGE_BODY {
-        return tokio::task::spawn_blocking(move || serde_json::from_slice(&body)).await.map_err(Error::internal);
-    }
-    Ok(serde_json::from_slice(&body))
+    read(body, |body| serde_json::from_slice(body)).await
 }
 
 /// A handle on one cluster for one call.
@@ -146,8 +165,9 @@ impl Kubernetes {
 
     /// Reads something, with its secrets replaced, and says how many bytes it had.
     async fn get_sized<T: DeserializeOwned>(&self, request: Request) -> Result<(T, usize), Refused> {
-        let (mut value, bytes) = self.get_sized_with_secrets(request).await?;
-        self.redact(&mut value);
+        let body = self.cluster.send(&request, &self.context).await?;
+        let bytes = body.len();
+        let value = self.redacted(body, redact::redact).await?;
         let value = serde_json::from_value(value).map_err(|error| self.cluster.unexpected(&error))?;
         Ok((value, bytes))
     }
@@ -169,6 +189,20 @@ impl Kubernetes {
         self.get_sized_with_secrets(request).await.map(|(value, _)| value)
     }
 
+    /// What a body says, with its secrets replaced.
+    async fn redacted<T>(&self, body: Bytes, redact: fn(&mut T, &Signer)) -> Result<T>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        let signer = self.context.signer.clone();
+        let parsed = read(body, move |body| {
+            let mut value = serde_json::from_slice(body)?;
+            redact(&mut value, &signer);
+            Ok(value)
+        });
+        parsed.await?.map_err(|error| self.cluster.unexpected(&error))
+    }
+
     /// Reads a list as a table, with the secrets in its cells and objects replaced.
     ///
     /// # Errors
@@ -176,14 +210,8 @@ impl Kubernetes {
     pub async fn table(&self, request: Request) -> Result<Table, Refused> {
         let body = self.cluster.send(&request, &self.context).await?;
         let bytes = body.len();
-        let mut table: Table = parsed(body).await?.map_err(|error| self.cluster.unexpected(&error))?;
+        let mut table: Table = self.redacted(body, redact_table).await?;
         table.bytes = bytes;
-        for row in &mut table.rows {
-            row.cells.iter_mut().for_each(|cell| redact::redact_value(cell, &self.context.signer));
-            if !row.object.is_null() {
-                self.redact(&mut row.object);
-            }
-        }
         Ok(table)
     }
 
@@ -214,8 +242,7 @@ impl Kubernetes {
     ) -> Result<(Value, Vec<String>), Refused> {
         let request = request.method(method).body(content_type, body.to_string());
         let (body, warnings) = self.cluster.send_warned(&request, &self.context).await?;
-        let mut value = serde_json::from_slice(&body).map_err(|error| self.cluster.unexpected(&error))?;
-        self.redact(&mut value);
+        let value = self.redacted(body, redact::redact).await?;
         let warnings = warnings.iter().map(|warning| self.redact_text(warning).into_owned()).collect();
         Ok((value, warnings))
     }
@@ -291,6 +318,19 @@ impl Kubernetes {
     #[must_use]
     pub fn redact_text<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
         redact_text(text, &self.context.signer)
+    }
+
+    /// The lines of a whole text, without what looks like a secret.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where that breaks off.
+    pub async fn redact_lines(&self, text: Bytes) -> Result<Vec<String>> {
+        let signer = self.context.signer.clone();
+        let lines = move |text: &[u8]| {
+            let mut redactor = LineRedactor::new(&signer);
+            String::from_utf8_lossy(text).lines().map(|line| redactor.redact(line).into_owned()).collect()
+        };
+        read(text, lines).await
     }
 
     /// Replaces the secrets in a text that comes line by line.

@@ -46,6 +46,8 @@ pub struct Column {
     /// What its cells are (OpenAPI), for example `string` or `date`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// Where they come from, in words.
+    pub description: String,
     /// Zero where it is always shown; higher ones only where somebody asks for more.
     pub priority: i32,
 }

@@ -29,6 +29,21 @@ metadata:
 data:
   password: swordfish-configmap
   DB_PASS: swordfish-short
+  DBPASS: swordfish-shorter
+  init.sql: |
+    ALTER ROLE shop WITH PASSWORD 'swordfish-role';
+    CREATE USER shop IDENTIFIED BY 'swordfish-user';
+  redis.conf: "port 1\nrequirepass swordfish-redis\nmasterauth swordfish-redis\n"
+  netrc: machine example.org login shop password swordfish-netrc
+  haproxy.cfg: "user shop insecure-password swordfish-haproxy\nstats auth shop:swordfish-haproxy\n"
+  backup.sh: "mysqldump -ushop -pswordfish-mysql shop\nredis-cli -a swordfish-cli ping\nsshpass -p swordfish-ssh ssh db\n"
+  settings.xml: <server><password>swordfish-xml</password><add key="Password" value="swordfish-attribute"/></server>
+  settings.toml: "password = \"\"\"\nswordfish-toml\n\"\"\"\n"
+  next.yaml: "db:\n  password:\n    swordfish-next\n  pass: &x swordfish anchor swordfish\n"
+  block.yaml: "password: |\n  one\n  swordfish-block\nport: 1\n"
+  manifest.yaml: "env:\n- name: DB_PASSWORD\n  value: swordfish-inner\n"
+  wg0.conf: "[Interface]\nPrivateKey = swordfish-wireguard=\n"
+  hook: https://hooks.slack.com/services/T0/B0/swordfish
   application.properties: |
     db.user=shop
     db.password=swordfish-properties
@@ -64,7 +79,7 @@ spec:
       annotations: {example.org/token: swordfish-template}
     spec:
       initContainers:
-        - {name: before, image: registry.example.org/shop/planted:1, env: [{name: TOKEN, value: swordfish-init}]}
+        - {name: before, image: registry.example.org/shop/planted:1, command: [mysql, -ushop, -pswordfish-command], env: [{name: TOKEN, value: swordfish-init}]}
       containers:
         - name: planted
           image: registry.example.org/shop/planted:1
@@ -74,6 +89,11 @@ spec:
             - {name: DATABASE_PASSWORD, value: swordfish-variable}
             - {name: DATABASE_URL, value: "mysql://shop:swordfish-url@db/shop"}
             - {name: MYSQL_PWD, value: swordfish-pwd}
+            - {name: PGPASS, value: swordfish-pgpass}
+            - {name: SMTP_PW, value: swordfish-pw}
+            - {name: APP_KEY, value: swordfish-app}
+            - {name: BASIC_AUTH, value: "shop:swordfish-auth"}
+            - {name: DSN, value: "shop:swordfish-dsn@tcp(db:3306)/shop"}
             - {name: ENCRYPTION_KEY, value: swordfish-key}
             - {name: HARMLESS, value: '{"token":"swordfish-in-json"}'}
           livenessProbe:
@@ -130,6 +150,8 @@ spec:
       storage: true
       additionalPrinterColumns:
         - {name: Connection, type: string, jsonPath: .spec.connection}
+        - {name: Password, type: string, jsonPath: .spec.adminPassword}
+        - {name: Opener, type: string, jsonPath: .spec.adminPassword}
       schema:
         openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 ---

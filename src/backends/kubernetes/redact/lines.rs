@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::keys::{MOST_LINES, is_of_a_key, may_be_of_a_key};
 use super::text::redact_text;
 use crate::answers::redact::fingerprint;
 use crate::answers::without_controls;
@@ -11,29 +12,33 @@ use crate::secrets::Signer;
 #[derive(Debug)]
 pub struct LineRedactor<'a> {
     signer: &'a Signer,
-    is_in_key: bool,
+    /// Lines of a key that came, and may go on.
+    of_key: usize,
 }
 
 impl<'a> LineRedactor<'a> {
     pub(in super::super) fn new(signer: &'a Signer) -> Self {
-        Self { signer, is_in_key: false }
+        Self { signer, of_key: 0 }
     }
 
     /// The next line, without what looks like a secret, and without control characters.
     pub fn redact<'t>(&mut self, line: &'t str) -> Cow<'t, str> {
         let line = without_controls(line);
-        let was_in_key = self.is_in_key;
-        if line.contains("-----") {
-            self.is_in_key = match (line.rfind("-----BEGIN "), line.rfind("-----END ")) {
-                (Some(begin), end) if end.is_none_or(|end| end < begin) => line[begin..].contains("PRIVATE KEY"),
-                (_, Some(_)) => false,
-                _ => was_in_key,
-            };
+        let begin = line.rfind("-----BEGIN ").filter(|begin| line[*begin..].contains("PRIVATE KEY"));
+        let end = line.rfind("-----END ");
+        let was_in_key = self.of_key > 0;
+        if begin.is_some_and(|begin| end.is_none_or(|end| end < begin)) {
+            self.of_key = 1;
+        } else if end.is_some() {
+            self.of_key = 0;
             if was_in_key {
                 return Cow::Owned(fingerprint(&line, self.signer));
             }
-        } else if was_in_key || is_of_a_key(line.trim()) {
+        } else if (was_in_key && self.of_key < MOST_LINES && may_be_of_a_key(&line)) || is_of_a_key(line.trim()) {
+            self.of_key += 1;
             return Cow::Owned(if line.is_empty() { String::new() } else { fingerprint(&line, self.signer) });
+        } else {
+            self.of_key = 0;
         }
         match line {
             Cow::Borrowed(line) => redact_text(line, self.signer),
@@ -42,12 +47,32 @@ impl<'a> LineRedactor<'a> {
     }
 }
 
-/// Whether a line looks like one in the middle of an encoded key, whose beginning was not read (RFC 7468, RFC 2045).
-fn is_of_a_key(line: &str) -> bool {
-    let has = |kind: fn(&u8) -> bool| line.as_bytes().iter().any(kind);
-    matches!(line.len(), 64 | 76)
-        && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
-        && has(u8::is_ascii_uppercase)
-        && has(u8::is_ascii_lowercase)
-        && has(u8::is_ascii_digit)
+#[cfg(test)]
+mod tests {
+    use super::super::plain;
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        let signer = Signer::new(b"key");
+        let mut redactor = LineRedactor::new(&signer);
+        text.lines().map(|line| plain(&redactor.redact(line))).collect()
+    }
+
+    #[test]
+    fn the_lines_of_a_key_go_and_what_cannot_be_of_one_stays() {
+        let encoded = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+        let whole = format!("one\n-----BEGIN PRIVATE KEY-----\n{encoded}\nhunter2=\n-----END PRIVATE KEY-----\ntwo");
+        assert_eq!(lines(&whole), ["one", "***", "***", "***", "***", "two"]);
+        // Its beginning was not read.
+        assert_eq!(
+            lines(&format!("{encoded}\nhunter2=\n-----END PRIVATE KEY-----\ntwo")),
+            ["***", "***", "***", "two"]
+        );
+        assert_eq!(
+            lines("-----BEGIN PRIVATE KEY-----\n2026-01-02 GET /cart 200\nGET /"),
+            ["***", "2026-01-02 GET /cart 200", "GET /"]
+        );
+        let endless = format!("-----BEGIN PRIVATE KEY-----\n{}", "a\n".repeat(2 * MOST_LINES));
+        assert_eq!(lines(&endless).last().unwrap(), "a");
+    }
 }

@@ -1,10 +1,13 @@
 //! Secrets in objects and texts of a cluster, replaced by keyed fingerprints: whether one changed can still be told.
 
+mod keys;
 mod lines;
 mod names;
 mod objects;
+mod options;
 mod refusals;
 mod text;
+mod value;
 
 use std::sync::LazyLock;
 
@@ -13,7 +16,7 @@ use serde_json::Value;
 
 pub use lines::LineRedactor;
 pub use objects::LAST_APPLIED;
-pub(super) use objects::{redact, redact_value};
+pub(super) use objects::{redact, redact_cell, redact_value};
 pub(super) use refusals::redact_refusal;
 pub use text::redact_text;
 

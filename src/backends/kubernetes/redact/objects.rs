@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::is_fingerprint;
-use super::names::{is_secret_field, is_secret_name, words};
+use super::names::{is_method_or_count, is_secret_field, is_secret_heading, is_secret_name, is_weakly_secret, words};
+use super::options;
 use super::text::{is_harmless, redact_text};
 use crate::answers::redact::fingerprint;
+use crate::backends::kubernetes::Column;
 use crate::secrets::Signer;
 
 /// What `kubectl apply` leaves behind: the object as it was applied, secrets and all.
@@ -67,9 +69,13 @@ pub(in crate::backends::kubernetes) fn redact_value(value: &mut Value, signer: &
             {
                 return redact_secrets(map, signer);
             }
-            let says_secret = |field: &str| map.get(field).and_then(Value::as_str).is_some_and(is_secret_name);
-            if (says_secret("name") || says_secret("key"))
+            let secret = ["name", "key"]
+                .into_iter()
+                .find_map(|field| map.get(field)?.as_str().filter(|name| is_secret_name(name)))
+                .map(is_weakly_secret);
+            if let Some(is_weak) = secret
                 && let Some(value) = map.get_mut("value")
+                && !(is_weak && value.as_str().is_some_and(is_method_or_count))
             {
                 hide(value, signer);
             }
@@ -85,10 +91,43 @@ pub(in crate::backends::kubernetes) fn redact_value(value: &mut Value, signer: &
     }
 }
 
+/// Replaces the secrets in the cell of a table, all of it where its heading says that it is one.
+pub(in crate::backends::kubernetes) fn redact_cell(cell: &mut Value, column: &Column, signer: &Signer) {
+    if !is_secret_heading(&column.name, &column.description) {
+        return redact_value(cell, signer);
+    }
+    match cell {
+        Value::String(text) if is_harmless(text) => {}
+        // Such as how many secrets there are.
+        Value::Number(_)
+            if column.kind == "integer" && !words(&column.name).iter().any(|word| word.starts_with("pass")) => {}
+        cell => hide_all(cell, signer),
+    }
+}
+
 /// Items one by one; where they are the words of a command, an option that takes a secret hides the word after it.
 fn redact_items(items: &mut [Value], signer: &Signer) {
     let mut is_next_secret = false;
+    let program = items.first().and_then(Value::as_str).and_then(options::program).map(str::to_owned);
     for item in items {
+        if let (Some(program), Value::String(text)) = (&program, &mut *item)
+            && !is_next_secret
+        {
+            match options::secret_of(program, text) {
+                Some(options::Secret::From(start)) => {
+                    let hidden = fingerprint(&text[start..], signer);
+                    if !is_fingerprint(&text[start..]) {
+                        text.replace_range(start.., &hidden);
+                    }
+                    continue;
+                }
+                Some(options::Secret::Next) => {
+                    is_next_secret = true;
+                    continue;
+                }
+                None => {}
+            }
+        }
         let option = match item {
             Value::String(text) => text.strip_prefix('-').map(|option| option.trim_start_matches('-').to_owned()),
             _ => None,
@@ -119,6 +158,8 @@ fn redact_field(name: &str, value: &mut Value, signer: &Signer) {
             }
             Err(_) => hide(value, signer),
         },
+        Value::Array(_) | Value::Object(_) if is_weakly_secret(name) => redact_value(value, signer),
+        Value::String(text) if is_weakly_secret(name) && is_method_or_count(text) => {}
         Value::String(_) | Value::Number(_) if is_secret_field(name) => {
             // Counts and lifetimes of tokens are no secrets; a password may be a number.
             if value.is_string() || words(name).iter().any(|word| word.starts_with("pass") || word == "pwd") {
@@ -137,9 +178,16 @@ fn redact_field(name: &str, value: &mut Value, signer: &Signer) {
                 if value.is_string() && !is_about { hide(value, signer) } else { redact_field(name, value, signer) }
             }
         }
-        Value::String(text) if name == "auth" && text.len() >= 12 && is_base64(text) => hide(value, signer),
         Value::Object(data) if name == "binaryData" => data.values_mut().for_each(|value| hide(value, signer)),
         other => redact_value(other, signer),
+    }
+}
+
+fn hide_all(value: &mut Value, signer: &Signer) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_all(item, signer)),
+        Value::Object(map) => map.values_mut().for_each(|item| hide_all(item, signer)),
+        value => hide(value, signer),
     }
 }
 
@@ -149,10 +197,6 @@ fn hide(value: &mut Value, signer: &Signer) {
         Value::Number(number) => *value = Value::String(fingerprint(&number.to_string(), signer)),
         _ => {}
     }
-}
-
-fn is_base64(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::age;
-use crate::backends::kubernetes::redact::{redact_text, redact_value};
+use crate::backends::kubernetes::redact::{redact_cell, redact_text};
 use crate::backends::kubernetes::{Column, Kind, TableRow};
 use crate::secrets::Signer;
 
@@ -145,7 +145,7 @@ impl Row {
                     (age, object.last_restart(), Some(count.to_owned()))
                 }
                 _ => {
-                    redact_value(cell, signer);
+                    redact_cell(cell, column, signer);
                     continue;
                 }
             };
