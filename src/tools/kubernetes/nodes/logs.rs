@@ -40,7 +40,7 @@ pub(super) struct GetNodeLogs {
     start: Option<Moment>,
     /// Up to here. Of services only.
     end: Option<Moment>,
-    /// Regular expression that lines must match, applied on the node; here for files.
+    /// Regular expression that lines must match.
     pattern: Option<String>,
     /// Lines from the end, at most 5000.
     #[serde(default)]
@@ -83,8 +83,8 @@ impl Tool for GetNodeLogs {
                 self.name
             )));
         }
-        let text = at_length(|| cluster.redact_text(&text));
-        let mut lines: Vec<&str> = text.lines().collect();
+        let text = cluster.redact_lines(text.into()).await?;
+        let mut lines: Vec<&str> = text.iter().map(String::as_str).collect();
         if let Some(pattern) = &pattern {
             let deadline = cluster.context.deadline;
             at_length(|| lines.retain(|line| Instant::now() < deadline && pattern.is_match(line)));
@@ -126,10 +126,7 @@ impl GetNodeLogs {
         if self.query.trim().is_empty() || self.query.split(['/', '\\']).any(|part| part == "..") {
             return wrong("query: give a service such as kubelet or containerd, or a file such as /syslog");
         }
-        if !self.is_file() {
-            return Ok(None);
-        }
-        if self.start.is_some() || self.end.is_some() {
+        if self.is_file() && (self.start.is_some() || self.end.is_some()) {
             return wrong("start, end: they choose lines of services; leave them out for a file, and use `pattern`");
         }
         self.pattern.as_deref().map(|text| pattern("pattern", text, true)).transpose()
@@ -145,11 +142,12 @@ impl GetNodeLogs {
         if start.zip(end).is_some_and(|(start, end)| start > end) {
             return Err(Error::BadArguments("end: it is before `start`".into()));
         }
+        // A pattern is matched here: on the node, it would find out what is not shown.
+        let tail = self.pattern.is_none().then(|| self.tail.get().to_string());
         Ok(request
             .query_some("sinceTime", start.map(ages::at))
             .query_some("untilTime", end.map(ages::at))
-            .query("tailLines", self.tail.get().to_string())
-            .query_some("pattern", self.pattern.as_deref()))
+            .query_some("tailLines", tail))
     }
 
     /// The end of the log.

@@ -37,14 +37,22 @@ async fn a_node_that_cannot_be_asked_says_why() {
     assert!(refused.contains("need the right to get nodes/proxy"), "{refused}");
 }
 
+/// What a service wrote: the end of a key whose beginning is older, and a password.
+const SERVICE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nhunter2=\n-----END PRIVATE KEY-----\n\
+                       one password=hunter2\ntwo\nthree\n";
+
 /// What kubelets answer, by the name of the node.
 async fn kubelet(Path(node): Path<String>, Query(query): Query<HashMap<String, String>>) -> (StatusCode, String) {
-    let is_asked = query["query"] == "containerd" && query["tailLines"] == "2" && query["pattern"] == "a.*b";
+    let is_asked = query["query"] == "containerd" && !query.contains_key("pattern");
+    let is_searched = is_asked && !query.contains_key("tailLines");
     match node.as_str() {
         "good" if query["query"] == "/app.log" && query.len() == 1 => {
             (StatusCode::OK, (1..=9).map(|n| format!("line {n} password=hunter{n}2\n")).collect::<Vec<_>>().concat())
         }
-        "good" if is_asked && query["sinceTime"].ends_with('Z') => (StatusCode::OK, "one\ntwo\n".into()),
+        "good" if is_searched => (StatusCode::OK, SERVICE.into()),
+        "good" if is_asked && query["tailLines"] == "2" && query["sinceTime"].ends_with('Z') => {
+            (StatusCode::OK, "one\ntwo\n".into())
+        }
         "good" => (StatusCode::BAD_REQUEST, format!("query: unexpected {query:?}")),
         "old" => (StatusCode::OK, "<!doctype html>\n<pre>\n<a href=\"pods/\">pods/</a>\n</pre>\n".into()),
         _ => (StatusCode::METHOD_NOT_ALLOWED, "logs endpoint is disabled.".into()),
@@ -68,11 +76,17 @@ async fn lines_come_as_they_were_asked_for_and_without_secrets() {
     let config =
         format!("{ON}backends:\n  kubernetes:\n    clusters:\n      x:\n        kubeconfig: {}\n", file.display());
     let service = Service::start(&config).await;
-    let query = json!({"name": "good", "query": "containerd", "start": "now-1h", "pattern": "a.*b", "tail": 2});
+    let query = json!({"name": "good", "query": "containerd", "start": "now-1h", "tail": 2});
     let answer = service.succeed(LOGS, query).await;
     println!("{}", answer.text);
     assert_eq!(answer.structured["lines"], json!(["one", "two"]));
     assert!(answer.text.contains("These are the last 2 lines"), "{}", answer.text);
+    let search = async |pattern: &str| {
+        service.succeed(LOGS, json!({"name": "good", "query": "containerd", "pattern": pattern})).await
+    };
+    // Nobody finds out by matching what is not shown.
+    assert_eq!(search("hunter").await.structured["lines"], json!([]));
+    assert_eq!(search("^t").await.structured["lines"], json!(["two", "three"]));
     let file = json!({"name": "good", "query": "/app.log", "pattern": "line [1-5]", "tail": 2});
     let answer = service.succeed(LOGS, file).await;
     println!("{}", answer.text);
