@@ -7,7 +7,9 @@ use super::fault::Fault;
 use super::input::{self, Asking, Retry};
 use super::{Engine, Outcome, Request, cacheable, quoted, read, refuse_cursor};
 use crate::call::Context;
+use crate::caller::Effect;
 use crate::error::Error;
+use crate::rights::permits;
 use crate::toolkit::PromptEntry;
 
 /// How long a client may keep the list, in milliseconds.
@@ -74,8 +76,10 @@ impl Engine {
     }
 }
 
-/// Whether the endpoint of the request has to do with a prompt.
+/// Whether the endpoint of the request has to do with a prompt, and the caller may do what it speaks of.
 fn is_served(prompt: &PromptEntry, context: &Context) -> bool {
     let service = context.scope.service.as_deref();
-    prompt.services.is_empty() || service.is_none_or(|service| prompt.services.contains(&service))
+    let is_of_service = prompt.services.is_empty() || service.is_none_or(|service| prompt.services.contains(&service));
+    let may = permits(&context.caller, prompt.effect) && (prompt.effect == Effect::Read || !context.scope.readonly);
+    is_of_service && may
 }

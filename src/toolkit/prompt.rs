@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::read;
 use super::{Reader, schema};
 use crate::call::Context;
+use crate::caller::Effect;
 use crate::error::Result;
 
 /// A prompt.
@@ -18,6 +19,8 @@ pub trait Prompt: DeserializeOwned + JsonSchema + Send + 'static {
     const NAME: &'static str;
     /// The services it is about: it is shown when one of them is configured. None means always.
     const SERVICES: &'static [&'static str] = &[];
+    /// What a caller must be allowed to do for it to be of use.
+    const EFFECT: Effect = Effect::Read;
 
     /// The messages it stands for, as MCP's `PromptMessage`.
     ///
@@ -54,6 +57,8 @@ pub struct PromptEntry {
     pub name: &'static str,
     /// The services it is about.
     pub services: &'static [&'static str],
+    /// What a caller must be allowed to do for it to be of use.
+    pub effect: Effect,
     /// Its doc comment.
     pub description: fn() -> String,
     /// The schema of its arguments.
@@ -70,6 +75,7 @@ pub const fn prompt<P: Prompt>() -> PromptEntry {
     PromptEntry {
         name: P::NAME,
         services: P::SERVICES,
+        effect: P::EFFECT,
         description: schema::description::<P>,
         schema: schema::of::<P>,
         messages: messages::<P>,

@@ -4,7 +4,7 @@ use cloud_native_mcp::caller::Effect;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::harness::Service;
+use crate::harness::{Folder, Service, read};
 
 #[tokio::test]
 async fn a_key_counts_in_headers_only() {
@@ -73,4 +73,70 @@ async fn a_session_belongs_to_the_caller_who_began_it() {
     };
     assert_eq!(ping(&keys[0].key).send().await.unwrap().status(), StatusCode::OK);
     assert_eq!(ping(&keys[1].key).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+/// A cluster that cannot be reached, for lists of what there would be.
+const CLUSTER: &str = "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {token: t}}], \
+     clusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}], contexts: [{name: c, context: {cluster: c, user: u}}]}";
+
+#[tokio::test]
+async fn tools_and_prompts_are_offered_to_those_who_may_do_what_they_do() {
+    let folder = Folder::new();
+    let file = folder.write("kubeconfig", CLUSTER);
+    let config = format!("backends: {{kubernetes: {{clusters: {{one: {{kubeconfig: \"{}\"}}}}}}}}\n", file.display());
+    for (allow, expected) in [
+        (Effect::Read, [true, false, false, true, false]),
+        (Effect::Write, [true, true, false, true, true]),
+        (Effect::Destroy, [true, true, true, true, true]),
+    ] {
+        let service = Service::start_with_key(&config, allow).await;
+        let names = async |method: &str, what: &str, readonly: bool| {
+            let mut request = service.modern("/mcp?toolsets=all", method, json!({}));
+            if readonly {
+                request = request.header("X-MCP-Readonly", "true");
+            }
+            let (_, message) = read(request.send().await.unwrap()).await;
+            let all = message["result"][what].as_array().unwrap_or_else(|| panic!("{message}"));
+            all.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for readonly in [false, true] {
+            let tools = names("tools/list", "tools", readonly).await;
+            let prompts = names("prompts/list", "prompts", readonly).await;
+            let offered = [
+                tools.iter().any(|name| name == "kubernetes_get_resource"),
+                tools.iter().any(|name| name == "kubernetes_apply"),
+                tools.iter().any(|name| name == "kubernetes_delete_resource"),
+                prompts.iter().any(|name| name == "workload_diagnosis"),
+                prompts.iter().any(|name| name == "safe_change"),
+            ];
+            let expected = if readonly { [true, false, false, true, false] } else { expected };
+            assert_eq!(offered, expected, "{allow:?}, readonly: {readonly}: {tools:?} {prompts:?}");
+        }
+        let get = json!({"name": "safe_change", "arguments": {"goal": "two more", "target": "deployment/web"}});
+        let (_, message) = service.send("prompts/get", get).await;
+        if allow == Effect::Read {
+            assert!(message["error"]["message"].as_str().unwrap().contains("there is no prompt"), "{message}");
+        } else {
+            let text = message["result"]["messages"][0]["content"]["text"].as_str().unwrap();
+            assert!(text.starts_with("Change deployment/web, so that: two more"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_prompt_needs_is_said_by_name() {
+    let folder = Folder::new();
+    let file = folder.write("kubeconfig", CLUSTER);
+    let config = format!("backends: {{kubernetes: {{clusters: {{one: {{kubeconfig: \"{}\"}}}}}}}}\n", file.display());
+    let service = Service::start(&config).await;
+    for (arguments, expected) in [
+        (json!({"kind": "deploy", "name": "web"}), "namespace"),
+        (json!({"kind": "deploy", "name": "web", "namespace": "shop", "colour": "red"}), "colour"),
+    ] {
+        let (_, message) =
+            service.send("prompts/get", json!({"name": "workload_diagnosis", "arguments": arguments})).await;
+        let told = message["error"]["message"].as_str().unwrap_or_else(|| panic!("{message}"));
+        assert_eq!(message["error"]["code"], -32602);
+        assert!(told.contains(expected), "{told}");
+    }
 }

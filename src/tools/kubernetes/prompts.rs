@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::resources;
 use crate::call::Context;
+use crate::caller::Effect;
 use crate::error::Result;
 use crate::toolkit::{Prompt, PromptEntry, Reader, prompt, user_message};
 
@@ -122,6 +123,7 @@ struct RolloutRecovery {
 impl Prompt for RolloutRecovery {
     const NAME: &str = "rollout_recovery";
     const SERVICES: &[&str] = SERVICES;
+    const EFFECT: Effect = Effect::Write;
 
     fn messages(self, _: &Context) -> Result<Vec<Value>> {
         let place = place(Some(&self.namespace), self.cluster.as_deref());
@@ -158,6 +160,7 @@ struct SafeChange {
 impl Prompt for SafeChange {
     const NAME: &str = "safe_change";
     const SERVICES: &[&str] = SERVICES;
+    const EFFECT: Effect = Effect::Write;
 
     fn messages(self, _: &Context) -> Result<Vec<Value>> {
         let place = place(self.namespace.as_deref(), self.cluster.as_deref());

@@ -86,9 +86,6 @@ impl Tool for GetClusterOverview {
     type Output = Listing<Row>;
 
     async fn call(self, cluster: &Kubernetes) -> Result<Listing<Row>> {
-        if let Some(namespace) = &self.namespace {
-            check_namespace_exists(cluster, namespace).await?;
-        }
         let parts = self.read(cluster).await?;
         let mut listing = Listing::new(vec![self.row(&parts, cluster)]).ordered(worst_first);
         for (part, reason) in &parts.refusals {
@@ -105,7 +102,11 @@ impl GetClusterOverview {
     async fn read(&self, cluster: &Kubernetes) -> Result<Parts> {
         let mut refusals = Vec::new();
         let within = match &self.namespace {
-            Some(namespace) => format!("/namespaces/{}", segment("namespace", namespace)?),
+            Some(namespace) => {
+                let within = format!("/namespaces/{}", segment("namespace", namespace)?);
+                check_namespace_exists(cluster, namespace).await?;
+                within
+            }
             None => String::new(),
         };
         // Where not even this can be read, nothing can, and the reason is the answer.

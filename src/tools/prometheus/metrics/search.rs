@@ -197,7 +197,9 @@ impl Wanted {
     fn read(query: &str) -> Result<Self> {
         let query = query.trim();
         if let Some(pattern) = query.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-            return patterns::pattern("query", pattern, false).map(Self::Pattern);
+            return patterns::compiled(pattern, false).map(Self::Pattern).map_err(|why| {
+                Error::BadArguments(format!("query: the regular expression between the slashes is wrong: {why}"))
+            });
         }
         let words = query.split(|c: char| c.is_whitespace() || c == '*').filter(|word| !word.is_empty());
         Ok(Self::Words(words.map(str::to_lowercase).collect()))
