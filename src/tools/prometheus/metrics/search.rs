@@ -16,7 +16,7 @@ use super::ask::{self, Over};
 use super::metadata::{self, ByFamily, Metadata};
 use crate::answers::Row;
 use crate::backends::Prometheus;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Permission, Policy, Tool, join_equal};
 use crate::tools::patterns;
