@@ -1,19 +1,21 @@
 //! One cluster: its credentials, the client that all calls share, and the kinds it serves.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::WARNING;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::header::{RETRY_AFTER, WARNING};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::connect::{Connection, address, innermost};
 use super::kinds::{Groups, Kinds};
+use super::places::{LongPlace, LongPlaces};
 use super::request::Request;
 use super::status::{Refused, Status};
 use super::watch_cache::{self, WatchCache};
@@ -39,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause that the API server gets.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long it is waited for a place for a watch or a log.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Tries of a read in all.
 const TRIES: u32 = 3;
@@ -82,12 +87,13 @@ impl Default for Config {
 
 /// One cluster, shared by all calls.
 pub struct Cluster {
-    name: String,
-    config: Config,
+    pub(super) name: String,
+    pub(super) config: Config,
     address: String,
-    client: OnceCell<kube::Client>,
+    pub(super) client: Connection,
     kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
     places: Semaphore,
+    long_places: LongPlaces,
     breaker: Breaker,
     watch_cache: WatchCache,
 }
@@ -116,9 +122,10 @@ impl Cluster {
             name: name.to_owned(),
             config: config.clone(),
             address,
-            client: OnceCell::new(),
+            client: Connection::default(),
             kinds: Mutex::default(),
             places: Semaphore::new(config.most_concurrent.max(1)),
+            long_places: LongPlaces::new(config.most_concurrent, PATIENCE),
             breaker: Breaker::new(5, Duration::from_secs(10), turns),
             watch_cache: WatchCache::new(&config.watch_cache),
         })
@@ -150,42 +157,6 @@ impl Cluster {
     #[must_use]
     pub fn left_alone(&self) -> Option<String> {
         self.breaker.open()
-    }
-
-    /// The client, with the credentials of the configuration.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] where the credentials cannot be read.
-    pub async fn client(&self) -> Result<&kube::Client> {
-        self.client.get_or_try_init(|| self.connect()).await
-    }
-
-    async fn connect(&self) -> Result<kube::Client> {
-        let unusable = |reason: String| {
-            Error::Unavailable(format!(
-                "kubernetes/{}: its credentials cannot be used ({}); an operator mends `backends.kubernetes.clusters.{}`",
-                self.name,
-                without_credentials(&reason),
-                self.name
-            ))
-        };
-        let mut config = match &self.config.kubeconfig {
-            Some(file) => {
-                let kubeconfig = Kubeconfig::read_from(file).map_err(|error| unusable(error.to_string()))?;
-                let options =
-                    KubeConfigOptions { context: self.config.context.clone(), ..KubeConfigOptions::default() };
-                kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-                    .await
-                    .map_err(|error| unusable(error.to_string()))?
-            }
-            None => kube::Config::incluster().map_err(|error| unusable(error.to_string()))?,
-        };
-        // Calls have their own deadlines and retries; a watch may be silent for long.
-        config.connect_timeout = Some(Duration::from_secs(5));
-        config.read_timeout = None;
-        config.write_timeout = Some(Duration::from_secs(30));
-        config.default_retry = false;
-        kube::Client::try_from(config).map_err(|error| unusable(error.to_string()))
     }
 
     /// The kinds it serves, as they were at most five minutes ago.
@@ -237,13 +208,27 @@ impl Cluster {
     pub async fn send_warned(&self, request: &Request, context: &Context) -> Result<(Bytes, Vec<String>), Refused> {
         let started = Instant::now();
         let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
+        let sent = AtomicBool::new(false);
         let read = async {
-            let (response, _place) = self.respond(request, context, deadline).await?;
+            let _place = self.place().await?;
+            let response = self.answered(request, context, deadline, &sent).await?;
             let warnings = response.headers().get_all(WARNING).iter().filter_map(warning).collect();
             Ok((self.read(response.into_body(), self.config.most_bytes).await?, warnings))
         };
         let outcome = tokio::time::timeout_at(deadline.into(), read).await;
-        let result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
+        let mut result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
+        if let Err(Refused::Error(error @ (Error::Unavailable(_) | Error::TimedOut(_)))) = &result
+            && sent.load(Ordering::Relaxed)
+            && request.takes_effect()
+        {
+            let message = format!(
+                "it is not known whether this was done ({error}); look at it with `kubernetes_get_resource` before trying again"
+            );
+            result = Err(Refused::Unknown(match error {
+                Error::TimedOut(_) => Error::TimedOut(message),
+                _ => Error::Unavailable(message),
+            }));
+        }
         self.record(request, started, &result);
         result
     }
@@ -255,7 +240,12 @@ impl Cluster {
     pub async fn stream(&self, request: &Request, context: &Context) -> Result<Streamed<'_>, Refused> {
         let started = Instant::now();
         let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
-        let outcome = tokio::time::timeout_at(deadline.into(), self.respond(request, context, deadline)).await;
+        let opened = async {
+            let place = self.long_places.take(&self.name, context.caller.identity()).await?;
+            let response = self.answered(request, context, deadline, &AtomicBool::new(false)).await?;
+            Ok((response, place))
+        };
+        let outcome = tokio::time::timeout_at(deadline.into(), opened).await;
         let result = outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline)));
         self.record(request, started, &result);
         let (response, place) = result?;
@@ -274,8 +264,20 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<(Response<Body>, SemaphorePermit<'_>), Refused> {
         let place = self.place().await?;
-        let client = self.client().await?;
+        Ok((self.answered(request, context, deadline, &AtomicBool::new(false)).await?, place))
+    }
+
+    /// Sends a request until it is answered; reads are tried again. Notes whether it may have reached the API server.
+    async fn answered(
+        &self,
+        request: &Request,
+        context: &Context,
+        deadline: Instant,
+        was_sent: &AtomicBool,
+    ) -> Result<Response<Body>, Refused> {
+        let mut client = self.client().await?;
         let mut tries = 0;
+        let mut has_renewed = false;
         loop {
             if let Err((reason, wait)) = self.breaker.allow() {
                 let wait = wait.as_secs() + 1;
@@ -286,17 +288,25 @@ impl Cluster {
                 .into());
             }
             tries += 1;
+            was_sent.store(true, Ordering::Relaxed);
             let sent = client.send(request.http(context)?).await;
             let (refused, pause) = match sent {
                 Ok(response) if response.status().is_success() => {
                     self.breaker.succeeded();
-                    return Ok((response, place));
+                    return Ok(response);
                 }
                 Ok(response) => {
                     self.breaker.succeeded();
                     let code = response.status();
+                    let asked = retry_after(response.headers());
                     let status = self.status(response, context).await;
-                    let pause = Duration::from_secs(status.details.retry_after_seconds).clamp(PAUSE, LONGEST_PAUSE);
+                    if code == StatusCode::UNAUTHORIZED && !has_renewed && self.forget_client() {
+                        has_renewed = true;
+                        client = self.client().await?;
+                        continue;
+                    }
+                    let pause = Duration::from_secs(status.details.retry_after_seconds.max(asked));
+                    let pause = pause.clamp(PAUSE, LONGEST_PAUSE);
                     let passing = matches!(
                         code,
                         StatusCode::TOO_MANY_REQUESTS
@@ -306,7 +316,10 @@ impl Cluster {
                     );
                     (Refused::Status(Box::new(status)), passing.then_some(pause))
                 }
-                Err(error) => (self.unreachable(&error).into(), Some(PAUSE)),
+                Err(error) => {
+                    was_sent.store(!is_not_connected(&error), Ordering::Relaxed);
+                    (self.unreachable(&error).into(), Some(PAUSE))
+                }
             };
             match pause {
                 Some(pause) if request.method == Method::GET && tries < TRIES && Instant::now() + pause < deadline => {
@@ -355,14 +368,15 @@ impl Cluster {
         }
     }
 
+    /// A connection that broke, or could not be made.
     pub(super) fn unreachable(&self, error: &kube::Error) -> Error {
-        let mut innermost: &dyn std::error::Error = error;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        let reason = innermost.to_string();
-        let reason = without_credentials(&reason);
-        self.breaker.failed(&reason);
+        self.breaker.failed(&reason_of(error));
+        self.broken(error)
+    }
+
+    /// A connection that broke through no fault of the API server.
+    pub(super) fn broken(&self, error: &kube::Error) -> Error {
+        let reason = reason_of(error);
         Error::Unavailable(format!(
             "kubernetes/{} cannot be reached at {}: {reason}; `server_list_backends` shows what can",
             self.name, self.address
@@ -382,7 +396,7 @@ impl Cluster {
         let label = match result {
             Ok(_) => "ok",
             Err(Refused::Status(_)) => Code::Backend.label(),
-            Err(Refused::Error(error)) => error.code().label(),
+            Err(Refused::Error(error) | Refused::Unknown(error)) => error.code().label(),
         };
         metrics::BACKEND_REQUESTS.with_label_values(&[name.as_str(), label]).inc();
         metrics::BACKEND_SECONDS.with_label_values(&[name.as_str()]).observe(started.elapsed().as_secs_f64());
@@ -402,7 +416,7 @@ impl Cluster {
 pub struct Streamed<'a> {
     cluster: &'a Cluster,
     body: Body,
-    _place: SemaphorePermit<'a>,
+    _place: LongPlace,
 }
 
 impl Streamed<'_> {
@@ -420,35 +434,32 @@ impl Streamed<'_> {
     }
 }
 
+/// Why a connection broke.
+fn reason_of(error: &kube::Error) -> String {
+    without_credentials(&innermost(error)).into_owned()
+}
+
+/// Seconds that the answer asks to wait (RFC 9110 §10.2.3); zero where it says none, or names a moment.
+fn retry_after(headers: &HeaderMap) -> u64 {
+    headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or_default()
+}
+
+/// Whether there was not even a connection that a request could have gone over.
+fn is_not_connected(error: &kube::Error) -> bool {
+    let mut error: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = error {
+        if let Some(client) = one.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return client.is_connect();
+        }
+        error = one.source();
+    }
+    false
+}
+
 /// The text of a warning such as `299 - "spec.x is deprecated"` (RFC 7234 §5.5).
 fn warning(header: &HeaderValue) -> Option<String> {
     let text = header.to_str().ok()?;
     let (_, quoted) = text.split_once('"')?;
     let text = quoted.strip_suffix('"').unwrap_or(quoted).replace("\\\"", "\"").replace("\\\\", "\\");
     Some(without_credentials(&clean(&text)).into_owned())
-}
-
-/// The address that a kubeconfig names for its context.
-fn address(config: &Config) -> Result<String, (&'static str, String)> {
-    let Some(file) = &config.kubeconfig else { return Ok(String::new()) };
-    let kubeconfig = Kubeconfig::read_from(file)
-        .map_err(|error| ("kubeconfig", format!("{} cannot be read: {}", file.display(), innermost(&error))))?;
-    let Some(name) = config.context.as_ref().or(kubeconfig.current_context.as_ref()) else {
-        return Err(("context", format!("needed, since {} has no current one", file.display())));
-    };
-    let names: Vec<_> = kubeconfig.contexts.iter().map(|context| format!("`{}`", context.name)).collect();
-    let missing = || ("context", format!("{} has no `{name}`; it has {}", file.display(), names.join(", ")));
-    let context = kubeconfig.contexts.iter().find(|context| &context.name == name).ok_or_else(missing)?;
-    let wanted = context.context.as_ref().map(|context| context.cluster.as_str()).unwrap_or_default();
-    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == wanted);
-    let server = cluster.and_then(|cluster| cluster.cluster.as_ref()?.server.clone());
-    server.ok_or_else(|| ("kubeconfig", format!("{} has no address for the cluster `{wanted}`", file.display())))
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

@@ -1,11 +1,13 @@
 //! Kubernetes clusters (kubernetes.io/docs/reference/using-api).
 
 mod cluster;
+mod connect;
 mod kinds;
 mod parts;
 mod permitted;
 mod proxy;
 mod redact;
+mod places;
 mod request;
 mod status;
 mod table;

@@ -52,7 +52,8 @@ impl Cluster {
         let mut read = BytesMut::new();
         let mut is_cut = false;
         while let Some(frame) = body.frame().await {
-            let Ok(part) = frame.map_err(|error| self.unreachable(&error))?.into_data() else { continue };
+            // Who broke off is the pod or service behind, not the cluster.
+            let Ok(part) = frame.map_err(|error| self.broken(&error))?.into_data() else { continue };
             let room = most - read.len();
             read.extend_from_slice(&part[..part.len().min(room)]);
             if part.len() > room {

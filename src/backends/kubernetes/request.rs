@@ -8,6 +8,9 @@ use kube::client::Body;
 use crate::call::Context;
 use crate::error::{Error, Result};
 
+/// How options of deletions say that nothing is to be done.
+const DRY_RUN: &[u8] = br#""dryRun":["All"]"#;
+
 /// A request to the API server.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -72,6 +75,13 @@ impl Request {
     pub(super) fn changes(&self) -> bool {
         let is_review = ["/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/"];
         self.method != Method::GET && !is_review.iter().any(|start| self.path.starts_with(start))
+    }
+
+    /// Whether something is done that could be done twice: reviews and dry runs are posted too, and do nothing.
+    pub(super) fn takes_effect(&self) -> bool {
+        let is_dry = self.query.iter().any(|(name, _)| *name == "dryRun")
+            || self.body.as_ref().is_some_and(|(_, body)| body.windows(DRY_RUN.len()).any(|part| part == DRY_RUN));
+        self.changes() && !is_dry
     }
 
     /// Path and query as one.

@@ -11,8 +11,10 @@ use crate::secrets::Signer;
 pub enum Refused {
     /// The API server says no.
     Status(Box<Status>),
-    /// Anything else.
+    /// Nothing was done.
     Error(Error),
+    /// A change was sent, and not answered: it may have been done.
+    Unknown(Error),
 }
 
 /// What the API server said.
@@ -75,7 +77,18 @@ impl Refused {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(status.code),
-            Self::Error(_) => None,
+            Self::Error(_) | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl Refused {
+    /// Whether it may be otherwise in a moment: the API server is away, busy, or behind something that is.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Status(status) => status.code == 429 || status.code >= 500,
+            Self::Error(error) | Self::Unknown(error) => matches!(error, Error::Unavailable(_) | Error::TimedOut(_)),
         }
     }
 }
@@ -90,7 +103,7 @@ impl From<Refused> for Error {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Status(status) => status.error(),
-            Refused::Error(error) => error,
+            Refused::Error(error) | Refused::Unknown(error) => error,
         }
     }
 }
@@ -123,7 +136,10 @@ impl Status {
     fn error(self) -> Error {
         let backend = format!("kubernetes/{}", self.cluster);
         let message = match self.message.trim_end_matches('.') {
-            "" if self.reason.is_empty() => format!("it answers {}", self.code),
+            "" if self.reason.is_empty() => match self.code {
+                300..=399 => "it leads elsewhere, which is not followed; is its address that of an API server?".into(),
+                _ => "it says nothing more".into(),
+            },
             "" => self.reason,
             message => message.to_owned(),
         };

@@ -359,7 +359,7 @@ fn unread_note(unread: Vec<(String, Refused)>) -> Option<String> {
     let why = match first {
         _ if forbidden => "may not be listed".to_owned(),
         Refused::Status(status) => status.message.clone(),
-        Refused::Error(error) => error.to_string(),
+        Refused::Error(error) | Refused::Unknown(error) => error.to_string(),
     };
     let names: Vec<&str> = unread.iter().map(|(name, _)| name.as_str()).collect();
     Some(format!("Not looked at: {} ({why}).", names.join(", ")))

@@ -3,6 +3,7 @@
 mod change;
 mod cluster;
 mod diagnose;
+mod failing;
 mod fleet;
 mod list;
 mod nodes;

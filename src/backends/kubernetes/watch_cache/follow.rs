@@ -295,7 +295,7 @@ fn ending(refused: &Refused) -> Option<Ending> {
             _ => None,
         },
         Refused::Error(Error::BadArguments(_)) => Some(TOO_LARGE),
-        Refused::Error(_) => None,
+        Refused::Error(_) | Refused::Unknown(_) => None,
     }
 }
 

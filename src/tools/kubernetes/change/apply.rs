@@ -63,7 +63,7 @@ pub(super) struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
     name: String,
-    /// `created`, `configured`, `unchanged`, `conflict`, `failed` or `not applied`.
+    /// `created`, `configured`, `unchanged`, `conflict`, `failed`, `unknown` or `not applied`.
     outcome: String,
     /// The fields that change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -176,6 +176,7 @@ impl Apply {
                 rows.push(Change { outcome: "not applied".into(), ..Change::new(manifest, effect) });
                 continue;
             }
+            let mut is_unknown = false;
             let version = is_planned.then(|| effect.version());
             match server_side::send(cluster, manifest, way, version.as_ref(), false).await {
                 Ok((after, warnings)) => {
@@ -183,11 +184,16 @@ impl Apply {
                 }
                 Err(Refused::Error(error)) if rows.is_empty() => return Err(error),
                 Err(refused) => {
+                    is_unknown = matches!(refused, Refused::Unknown(_));
                     effect.failure = Some(failure(refused));
                     has_failed = true;
                 }
             }
-            rows.push(Change::new(manifest, effect));
+            let mut row = Change::new(manifest, effect);
+            if is_unknown {
+                row.outcome = "unknown".into();
+            }
+            rows.push(row);
         }
         if self.wait && !has_failed {
             has_failed = wait(cluster, manifests, &mut rows).await?;

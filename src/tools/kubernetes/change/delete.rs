@@ -102,7 +102,7 @@ struct Target {
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
     name: String,
-    /// `deleted`, `pending`, `missing`, `replaced`, `failed`, or `would be deleted`.
+    /// `deleted`, `pending`, `missing`, `replaced`, `failed`, `unknown`, `not tried`, or `would be deleted`.
     outcome: String,
     /// What holds it until somebody removes it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -252,7 +252,7 @@ impl DeleteResource {
         for target in targets.iter_mut().filter(|target| target.outcome.is_empty()) {
             match self.send(cluster, kind, target).await {
                 Ok(_) => target.outcome = "would be deleted".into(),
-                Err(refused) => self.record(target, refused)?,
+                Err(refused) => self.record(target, refused, false)?,
             }
         }
         let there: Vec<_> = targets
@@ -277,7 +277,13 @@ impl DeleteResource {
     }
 
     async fn carry_out(&self, cluster: &Kubernetes, kind: &Kind, mut targets: Vec<Target>) -> Result<Facts<Deleted>> {
+        let mut is_begun = false;
+        let mut is_over = false;
         for target in targets.iter_mut().filter(|target| target.outcome.is_empty()) {
+            if is_over {
+                target.outcome = "not tried".into();
+                continue;
+            }
             match self.send(cluster, kind, target).await {
                 // The object itself comes back where something is still to be done before it goes.
                 Ok(answer) if pointer::text(&answer, "/metadata/deletionTimestamp").is_empty() => {
@@ -288,14 +294,20 @@ impl DeleteResource {
                     target.outcome = "pending".into();
                     target.finalizers = pointer::texts(&answer, FINALIZERS);
                 }
-                Err(refused) => self.record(target, refused)?,
+                Err(refused) => {
+                    // Each of the others would take as long.
+                    is_over =
+                        matches!(&refused, Refused::Error(Error::TimedOut(_)) | Refused::Unknown(Error::TimedOut(_)));
+                    self.record(target, refused, is_begun)?;
+                }
             }
+            is_begun = true;
         }
         if self.wait {
             self.until_gone(cluster, kind, &mut targets).await?;
         }
         let is_held = targets.iter().any(|target| target.outcome == "pending" && !target.finalizers.is_empty());
-        let failed = targets.iter().any(|target| target.outcome == "failed");
+        let failed = targets.iter().any(|target| ["failed", "unknown", "not tried"].contains(&target.outcome.as_str()));
         let outcome = if failed { "not all of it succeeded" } else { "done" };
         let answer = self.answer(outcome, targets, &BTreeMap::new()).failed(failed);
         if is_held {
@@ -322,8 +334,8 @@ impl DeleteResource {
         futures_util::future::try_join_all(waits).await.map(drop)
     }
 
-    /// What a refusal means for one of several objects.
-    fn record(&self, target: &mut Target, refused: Refused) -> Result<()> {
+    /// What a refusal means for one of several objects. Where others were tried before, what became of them is to be told.
+    fn record(&self, target: &mut Target, refused: Refused, is_begun: bool) -> Result<()> {
         match refused {
             Refused::Status(status) if status.code == 404 => target.outcome = "missing".into(),
             Refused::Status(status) if status.code == 409 && status.message.contains("UID") => {
@@ -332,11 +344,11 @@ impl DeleteResource {
             Refused::Status(status) if status.code == 403 && self.names.len() <= 1 => {
                 return Err(Refused::Status(status).into());
             }
-            Refused::Status(status) => {
-                target.outcome = "failed".into();
-                target.failure = Some(failure(Refused::Status(status)));
+            Refused::Error(error) if !is_begun => return Err(error),
+            refused => {
+                target.outcome = if matches!(refused, Refused::Unknown(_)) { "unknown" } else { "failed" }.into();
+                target.failure = Some(failure(refused));
             }
-            Refused::Error(error) => return Err(error),
         }
         Ok(())
     }

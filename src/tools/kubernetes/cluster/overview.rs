@@ -230,7 +230,7 @@ fn known<T>(
             refusals.push((part, reason));
             Ok(None)
         }
-        Err(Refused::Error(error)) => Err(error),
+        Err(other) => Err(other.into()),
     }
 }
 

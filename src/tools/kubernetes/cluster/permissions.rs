@@ -280,7 +280,7 @@ async fn self_review(cluster: &Kubernetes) -> Result<Option<UserInfo>> {
     match cluster.change::<SelfReview>(Method::POST, request, "application/json", &body).await {
         Ok(review) => Ok(Some(review.status.user_info)),
         Err(Refused::Status(_)) => Ok(None),
-        Err(Refused::Error(error)) => Err(error),
+        Err(other) => Err(other.into()),
     }
 }
 

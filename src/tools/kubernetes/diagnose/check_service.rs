@@ -148,7 +148,7 @@ impl Check<'_> {
                 self.say(hop, State::Unknown, status.message);
                 Ok(None)
             }
-            Err(Refused::Error(error)) => Err(error),
+            Err(other) => Err(other.into()),
         }
     }
 

@@ -123,7 +123,7 @@ impl<'a> Examination<'a> {
                 self.notes.push(format!("{what} could not be looked at: {}.", status.message));
                 Ok(None)
             }
-            Err(Refused::Error(error)) => Err(error),
+            Err(other) => Err(other.into()),
         }
     }
 

@@ -39,7 +39,7 @@ pub(in crate::tools::kubernetes) async fn check_namespace_exists(cluster: &Kuber
         }
         // Who may not look at namespaces may still look into one.
         Ok(_) | Err(Refused::Status(_)) => Ok(()),
-        Err(Refused::Error(error)) => Err(error),
+        Err(other) => Err(other.into()),
     }
 }
 

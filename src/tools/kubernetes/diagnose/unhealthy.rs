@@ -218,7 +218,7 @@ impl<'a> Scan<'a> {
                 self.refused.get_or_insert(Refused::Status(status));
                 Ok(None)
             }
-            Some(Err(Refused::Error(error))) => Err(error),
+            Some(Err(other)) => Err(other.into()),
         }
     }
 

@@ -116,7 +116,8 @@ impl Tool for DrainNode {
         }
         let timeout = Duration::from_secs(self.timeout_seconds.get() as u64);
         let until = (started + timeout).min(cluster.context.deadline.checked_sub(MARGIN).unwrap_or(started));
-        self.empty(&mut drained, started, until, cluster).await?;
+        // What was done by then is to be told all the same.
+        let trouble = self.empty(&mut drained, started, until, cluster).await.err();
         let left = pods_on(&self.name, self.labels.as_deref(), cluster).await.unwrap_or_default();
         let known: HashSet<&str> = drained.iter().map(|one| one.source.metadata.uid.as_str()).collect();
         let new: Vec<_> = left
@@ -125,6 +126,10 @@ impl Tool for DrainNode {
             .map(|pod| pod.metadata.full_name())
             .collect();
         let listing = self.answer(drained, true, started);
+        let listing = match trouble {
+            Some(error) => listing.note(format!("It was stopped early: {error}.")),
+            None => listing,
+        };
         Ok(if new.is_empty() {
             listing
         } else {
@@ -307,11 +312,11 @@ impl Drained {
 
 /// Finds out who left.
 async fn look(name: &str, drained: &mut [Drained], cluster: &Kubernetes) -> Result<()> {
-    let left = match pods_on(name, None, cluster).await.map_err(Error::from) {
+    let left = match pods_on(name, None, cluster).await {
         Ok(left) => left,
-        // The API server may be away for a moment; the deadline ends this.
-        Err(Error::Unavailable(_) | Error::TimedOut(_)) => return Ok(()),
-        Err(error) => return Err(error),
+        // The API server may be away or busy for a moment; the deadline ends this.
+        Err(refused) if refused.is_passing() => return Ok(()),
+        Err(refused) => return Err(refused.into()),
     };
     let left: HashSet<&str> = left.iter().map(|pod| pod.metadata.uid.as_str()).collect();
     for one in drained.iter_mut().filter(|one| one.state == State::Blocked) {

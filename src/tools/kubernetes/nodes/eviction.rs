@@ -81,10 +81,11 @@ pub(super) async fn evict(pod: &Pod, grace: Option<u32>, dry_run: bool, cluster:
     match cluster.change::<Value>(Method::POST, Request::get(path), "application/json", &body).await {
         Ok(_) => Ok(Asked::Leaving),
         Err(Refused::Status(status)) => Ok(refusal(*status)),
-        Err(Refused::Error(error @ (Error::Unavailable(_) | Error::TimedOut(_)))) => {
-            Ok(Asked::Held { budget: None, reason: error.to_string() })
+        // Asked twice it leaves once: its uid is named.
+        Err(refused) if refused.is_passing() => {
+            Ok(Asked::Held { budget: None, reason: Error::from(refused).to_string() })
         }
-        Err(Refused::Error(error)) => Err(error),
+        Err(refused) => Err(refused.into()),
     }
 }
 

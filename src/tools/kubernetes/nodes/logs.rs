@@ -74,7 +74,7 @@ impl Tool for GetNodeLogs {
         let text = match self.read(cluster).await {
             Ok(text) => text,
             Err(Refused::Status(status)) => return Err(self.refused(*status, cluster).await),
-            Err(Refused::Error(error)) => return Err(error),
+            Err(other) => return Err(other.into()),
         };
         if is_folder(&text) {
             return Err(Error::Unavailable(format!(

@@ -158,7 +158,7 @@ fn readable<T>(part: &str, read: Result<T, Refused>, notes: &mut Vec<String>) ->
             notes.push(format!("Unknown: {part} ({}).", status.message));
             Ok(None)
         }
-        Err(Refused::Error(error)) => Err(error),
+        Err(other) => Err(other.into()),
     }
 }
 
@@ -291,7 +291,7 @@ async fn figures(name: &str, cluster: &Kubernetes) -> Value {
             "disk": node.fs.capacity_bytes.map(bytes),
         }),
         Err(Refused::Status(status)) => format!("{UNKNOWN}: the kubelet is asked and says {}", status.code).into(),
-        Err(Refused::Error(error)) => format!("{UNKNOWN}: {error}").into(),
+        Err(other) => format!("{UNKNOWN}: {}", Error::from(other)).into(),
     }
 }
 

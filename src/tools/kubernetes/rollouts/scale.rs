@@ -86,10 +86,13 @@ impl Tool for ScaleResource {
         }
         let target = object(cluster, &kind, &self.namespace, &self.name).await?;
         let (before, after) = self.set(cluster, &kind).await?;
-        let notes = self.interferes(cluster, &kind, &target).await?;
+        let notes = self.interferes(cluster, &kind, &target).await;
         let waited = if self.wait && !self.dry_run { Some(self.until_ready(cluster, &kind).await?) } else { None };
-        let now = if waited.is_some() { object(cluster, &kind, &self.namespace, &self.name).await? } else { target };
-        let ready = now.pointer("/status/readyReplicas").and_then(Value::as_i64);
+        let seen = match &waited {
+            Some(_) => object(cluster, &kind, &self.namespace, &self.name).await.ok(),
+            None => Some(target),
+        };
+        let ready = seen.as_ref().and_then(|now| now.pointer("/status/readyReplicas").and_then(Value::as_i64));
         let outcome = match (self.dry_run, before == after) {
             (_, true) => "nothing changes: it is so already",
             (true, false) => "dry run: nothing was changed",
@@ -148,10 +151,10 @@ impl ScaleResource {
     }
 
     /// What sets the count too, or needs more pods than this.
-    async fn interferes(&self, cluster: &Kubernetes, kind: &Kind, target: &Value) -> Result<Vec<String>> {
+    async fn interferes(&self, cluster: &Kubernetes, kind: &Kind, target: &Value) -> Vec<String> {
         let mut notes: Vec<String> = drift(target).into_iter().collect();
         let labels = &target["spec"]["template"]["metadata"]["labels"];
-        for scaler in self.others(cluster, "horizontalpodautoscalers.autoscaling", &mut notes).await? {
+        for scaler in self.others(cluster, "horizontalpodautoscalers.autoscaling", &mut notes).await {
             let scaled = &scaler["spec"]["scaleTargetRef"];
             if scaled["kind"] == kind.kind && scaled["name"] == self.name {
                 let least = scaler["spec"]["minReplicas"].as_i64().unwrap_or(1);
@@ -168,7 +171,7 @@ impl ScaleResource {
                 ));
             }
         }
-        for budget in self.others(cluster, "poddisruptionbudgets.policy", &mut notes).await? {
+        for budget in self.others(cluster, "poddisruptionbudgets.policy", &mut notes).await {
             let needed = budget["spec"]["minAvailable"].as_i64().unwrap_or(0);
             if needed >= i64::from(self.replicas) && needed > 0 && selects(&budget["spec"]["selector"], labels) {
                 let name = budget["metadata"]["name"].as_str().unwrap_or_default();
@@ -178,25 +181,46 @@ impl ScaleResource {
                 ));
             }
         }
-        Ok(notes)
+        notes
     }
 
-    /// Objects of another kind in the namespace, as far as they may be seen.
-    async fn others(&self, cluster: &Kubernetes, kind: &str, notes: &mut Vec<String>) -> Result<Vec<Value>> {
-        let Ok(kind) = cluster.kind(kind).await else { return Ok(Vec::new()) };
-        match cluster.list(Request::get(kind.path(Some(&self.namespace))?)).await {
-            Ok(objects) => Ok(objects),
-            Err(refused) if refused.code().is_some() => {
-                notes.push(format!("Whether a {} interferes is not known, as they may not be listed.", kind.kind));
-                Ok(Vec::new())
-            }
-            Err(refused) => Err(refused.into()),
-        }
+    /// Objects of another kind in the namespace, as far as they can be seen: the count is set, whether they can or not.
+    async fn others(&self, cluster: &Kubernetes, kind: &str, notes: &mut Vec<String>) -> Vec<Value> {
+        let Ok(kind) = cluster.kind(kind).await else { return Vec::new() };
+        let listed = match kind.path(Some(&self.namespace)) {
+            Ok(path) => cluster.list(Request::get(path)).await,
+            Err(error) => Err(error.into()),
+        };
+        listed.unwrap_or_else(|refused: Refused| {
+            let why = match refused.code() {
+                Some(403) => "they may not be listed".to_owned(),
+                _ => Error::from(refused).to_string(),
+            };
+            notes.push(format!("Whether a {} interferes is not known: {why}.", kind.kind));
+            Vec::new()
+        })
     }
 }
 
-/// Whether a selector of plain labels takes these.
+/// Whether the selector of a budget takes these labels; one without any wish takes all.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let (Some(selector), Ok(labels)) = (Selector::of(selector), Labels::deserialize(labels)) else { return false };
-    selector.match_expressions.is_empty() && !selector.match_labels.is_empty() && selector.selects(&labels)
+    selector.selects(&labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_select_by_expressions_too() {
+        let labels = json!({"app": "web"});
+        let within = |values: Value| json!({"matchExpressions": [{"key": "app", "operator": "In", "values": values}]});
+        assert!(selects(&within(json!(["web", "api"])), &labels));
+        assert!(!selects(&within(json!(["api"])), &labels));
+        assert!(selects(&json!({"matchLabels": {"app": "web"}}), &labels));
+        // As policy/v1 takes it: none selects nothing, an empty one everything.
+        assert!(selects(&json!({}), &labels));
+        assert!(!selects(&Value::Null, &labels));
+    }
 }

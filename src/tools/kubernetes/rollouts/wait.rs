@@ -92,6 +92,7 @@ impl Tool for WaitForResource {
             labels: self.labels.as_deref(),
             until,
             timeout: Duration::from_secs(seconds),
+            is_after_change: false,
         };
         let waited = wish.wait(cluster).await?;
         let mut text = format!("{} after {} s", waited.ending.label(), waited.seconds);

@@ -28,6 +28,9 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// A pause before a watch that broke is begun again.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// A pause before an API server is asked again that did not answer, or had no place for a watch.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long a change waits for its effect, when nobody says.
 pub(in crate::tools::kubernetes) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -40,6 +43,8 @@ pub(in crate::tools::kubernetes) struct Wish<'a> {
     pub(in crate::tools::kubernetes) labels: Option<&'a str>,
     pub(in crate::tools::kubernetes) until: Until,
     pub(in crate::tools::kubernetes) timeout: Duration,
+    /// Whether something was changed before, so that an answer is owed whatever becomes of the wait.
+    pub(in crate::tools::kubernetes) is_after_change: bool,
 }
 
 /// How a wait ended.
@@ -48,6 +53,7 @@ pub(in crate::tools::kubernetes) enum Ending {
     Met,
     Failed,
     TimedOut,
+    Unknown,
 }
 
 impl Ending {
@@ -56,6 +62,7 @@ impl Ending {
             Self::Met => "met",
             Self::Failed => "failed early",
             Self::TimedOut => "timed out",
+            Self::Unknown => "not known",
         }
     }
 }
@@ -101,17 +108,21 @@ impl<'a> Wish<'a> {
         name: &'a str,
         until: Until,
     ) -> Self {
-        Self { kind, namespace, name: Some(name), labels: None, until, timeout: LONGEST_WAIT }
+        Self { kind, namespace, name: Some(name), labels: None, until, timeout: LONGEST_WAIT, is_after_change: true }
     }
 
     /// Waits. A timeout and an early failure are answers, not errors.
     pub(in crate::tools::kubernetes) async fn wait(&self, cluster: &Kubernetes) -> Result<Waited> {
         let started = Instant::now();
-        let mut seen = Seen { wish: self, objects: BTreeMap::new(), verdicts: BTreeMap::new(), started };
+        let mut seen = Seen { wish: self, objects: BTreeMap::new(), verdicts: BTreeMap::new(), started, trouble: None };
         // The call itself must still be there to tell how it ended.
         let left = cluster.context.remaining().saturating_sub(Duration::from_secs(2));
         let watching = tokio::time::timeout(self.timeout.min(left), self.follow(cluster, &mut seen)).await;
         let ending = match watching {
+            Ok(Err(error)) if self.is_after_change => {
+                seen.trouble = Some(error.to_string());
+                Ending::Unknown
+            }
             Ok(ending) => ending?,
             Err(_) => Ending::TimedOut,
         };
@@ -128,9 +139,20 @@ impl<'a> Wish<'a> {
 
     async fn follow(&self, cluster: &Kubernetes, seen: &mut Seen<'_>) -> Result<Ending> {
         let request = self.request()?;
+        // An API server that is away, or a place that is not free, is no reason to end what has begun.
+        let mut has_begun = self.is_after_change;
         loop {
-            let list: List<Map<String, Value>> =
-                cluster.get(request.clone().query("limit", MOST_OBJECTS.to_string())).await?;
+            let read = cluster.get(request.clone().query("limit", MOST_OBJECTS.to_string())).await;
+            let list: List<Map<String, Value>> = match read {
+                Ok(list) => list,
+                Err(refused) if has_begun && refused.is_passing() => {
+                    seen.trouble = Some(Error::from(refused).to_string());
+                    tokio::time::sleep(LONG_PAUSE).await;
+                    continue;
+                }
+                Err(refused) => return Err(refused.into()),
+            };
+            seen.trouble = None;
             if !list.metadata.next.is_empty() {
                 return Err(too_many());
             }
@@ -142,15 +164,23 @@ impl<'a> Wish<'a> {
             if let Some(ending) = seen.ending() {
                 return Ok(ending);
             }
-            if let Some(ending) = self.watch(cluster, seen, &list.metadata.resource_version).await? {
-                return Ok(ending);
+            match self.watch(cluster, seen, &list.metadata.resource_version, &mut has_begun).await {
+                Ok(Some(ending)) => return Ok(ending),
+                Ok(None) => tokio::time::sleep(PAUSE).await,
+                Err(refused) if has_begun && refused.is_passing() => tokio::time::sleep(LONG_PAUSE).await,
+                Err(refused) => return Err(refused.into()),
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Follows one watch; none where it ended and the list must be read again.
-    async fn watch(&self, cluster: &Kubernetes, seen: &mut Seen<'_>, version: &str) -> Result<Option<Ending>> {
+    async fn watch(
+        &self,
+        cluster: &Kubernetes,
+        seen: &mut Seen<'_>,
+        version: &str,
+        has_begun: &mut bool,
+    ) -> Result<Option<Ending>, Refused> {
         let request = self
             .request()?
             .query("watch", "true")
@@ -159,8 +189,9 @@ impl<'a> Wish<'a> {
         let mut stream = match cluster.cluster().stream(&request, &cluster.context).await {
             Ok(stream) => stream,
             Err(Refused::Status(status)) if status.code == 410 => return Ok(None),
-            Err(refused) => return Err(refused.into()),
+            Err(refused) => return Err(refused),
         };
+        *has_begun = true;
         let mut text = Vec::new();
         let mut tick = tokio::time::interval(PROGRESS);
         loop {
@@ -190,7 +221,7 @@ impl<'a> Wish<'a> {
                 seen.report(cluster);
             }
             if text.len() > LARGEST_EVENT {
-                return Err(Error::BadArguments("an object is too large to be watched".into()));
+                return Err(Error::BadArguments("an object is too large to be watched".into()).into());
             }
         }
     }
@@ -203,6 +234,8 @@ struct Seen<'a> {
     objects: BTreeMap<String, (Value, usize)>,
     verdicts: BTreeMap<String, Verdict>,
     started: Instant,
+    /// What keeps it from being seen.
+    trouble: Option<String>,
 }
 
 impl Seen<'_> {
@@ -251,6 +284,10 @@ impl Seen<'_> {
         if self.wish.until.is_deleted() && self.objects.is_empty() {
             let name = self.wish.name.or(self.wish.labels).unwrap_or_default();
             return vec![(name.to_owned(), "it is gone".into())];
+        }
+        if let Some(trouble) = &self.trouble {
+            let name = self.wish.name.or(self.wish.labels).unwrap_or_default();
+            return vec![(name.to_owned(), format!("how it is now is not known: {trouble}"))];
         }
         let mut states: Vec<_> = self.verdicts.iter().collect();
         states.sort_by_key(|(_, verdict)| match verdict {
