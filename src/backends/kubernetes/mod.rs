@@ -27,7 +27,7 @@ pub use kinds::{Kind, Kinds, segment};
 pub use parts::{IsList, IsTable, Parts};
 pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
-pub use redact::{LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
+pub use redact::{Hidden, LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
 pub use request::Request;
 pub use status::{ListPlace, Refused, Status};
 pub use table::{AS_METADATA, AS_METADATA_LIST, AS_TABLE, Column, Table, TableRow};
@@ -181,6 +181,23 @@ impl Kubernetes {
         let body = self.cluster.send(&request, &self.context).await?;
         let bytes = body.len();
         Ok((parsed(body).await?.map_err(|error| self.cluster.unexpected(&error))?, bytes))
+    }
+
+    /// Reads an object with its secrets replaced, and what was hidden in it.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::get`].
+    pub async fn get_and_hidden(&self, request: Request) -> Result<(Value, Hidden), Refused> {
+        let body = self.cluster.send(&request, &self.context).await?;
+        let signer = self.context.signer.clone();
+        let parsed = read(body, move |body| {
+            let raw: Value = serde_json::from_slice(body)?;
+            let mut redacted = raw.clone();
+            redact::redact(&mut redacted, &signer);
+            let hidden = Hidden::new(&raw, &redacted, signer);
+            Ok((redacted, hidden))
+        });
+        parsed.await?.map_err(|error| self.cluster.unexpected(&error).into())
     }
 
     /// Reads something as it is. For what is sent back to the cluster, never for an answer.

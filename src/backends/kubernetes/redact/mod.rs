@@ -1,5 +1,6 @@
 //! Secrets in objects and texts of a cluster, replaced by keyed fingerprints: whether one changed can still be told.
 
+mod hidden;
 mod keys;
 mod lines;
 mod names;
@@ -14,6 +15,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+pub use hidden::Hidden;
 pub use lines::LineRedactor;
 pub use objects::LAST_APPLIED;
 pub(super) use objects::{redact, redact_cell, redact_value};

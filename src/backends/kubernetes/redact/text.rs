@@ -437,12 +437,12 @@ mod tests {
             "token:\n a:\n",
             "token: &",
         ] {
-            let long = format!("{} x://ann:hunter2@x", piece.repeat((256 << 10) / piece.len()));
+            let long = format!("{} x://ann:hunter2@x", piece.repeat((64 << 10) / piece.len()));
             let started = std::time::Instant::now();
             let _ = redact_text(&long, &Signer::new(b"key"));
             let took = started.elapsed();
             println!("{piece:?}: {took:?}");
-            assert!(took < std::time::Duration::from_secs(10), "{piece:?} took {took:?}");
+            assert!(took < std::time::Duration::from_secs(5), "{piece:?} took {took:?}");
         }
     }
 }

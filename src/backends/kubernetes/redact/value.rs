@@ -186,7 +186,9 @@ fn word(text: &str, start: usize, is_setting: bool) -> Option<Value> {
             let next = end + blanks(&rest[end..]);
             let length = rest[next..].find(ends_a_word).unwrap_or(rest.len() - next);
             let word = &rest[next..next + length];
-            if next == end || word.is_empty() || word.starts_with('#') || word.contains('=') || word.ends_with(':') {
+            let is_other =
+                word.starts_with(['#', '$', '-', '|', '>', '<']) || word.contains('=') || word.ends_with(':');
+            if next == end || word.is_empty() || is_other {
                 break;
             }
             (end, is_word) = (next + length, false);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::model::label;
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, Kinds, Request, has_fingerprint};
+use crate::backends::kubernetes::{Hidden, Kind, Kinds, Request, has_fingerprint};
 use crate::error::{Error, Result};
 use crate::yaml;
 
@@ -47,9 +47,9 @@ impl Manifest {
         Ok(Request::get(self.kind.path(self.namespace.as_deref())?))
     }
 
-    /// The object as it is now, with its secrets replaced; none where there is none.
-    pub(super) async fn current(&self, cluster: &Kubernetes) -> Result<Option<Value>> {
-        match cluster.get::<Value>(self.request()?).await {
+    /// The object as it is now, with its secrets replaced, and what was hidden in it; none where there is none.
+    pub(super) async fn current(&self, cluster: &Kubernetes) -> Result<Option<(Value, Hidden)>> {
+        match cluster.get_and_hidden(self.request()?).await {
             Ok(object) => Ok(Some(object)),
             Err(refused) if refused.code() == Some(404) => Ok(None),
             Err(refused) => Err(refused.into()),

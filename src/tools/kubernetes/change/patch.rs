@@ -11,7 +11,7 @@ use super::super::pointer;
 use super::diff::{self, CONTEXT};
 use super::server_side::{self, strict};
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{Kind, Refused, Request, has_fingerprint};
+use crate::backends::kubernetes::{Hidden, Kind, Refused, Request, has_fingerprint};
 use crate::error::{Error, Result};
 use crate::toolkit::{Facts, Permission, Policy, Tool};
 use crate::yaml;
@@ -98,13 +98,19 @@ impl Tool for PatchResource {
         check_namespace(&kind, self.namespace.as_deref())?;
         let patch = self.patch(&kind)?;
         let request = self.request(&kind)?;
-        let before: Value = cluster.get(request.clone()).await?;
+        let (before, hidden) = cluster.get_and_hidden(request.clone()).await?;
+        if let (Value::Array(operations), PatchType::Json) = (&patch, self.patch_type) {
+            check_sources(operations, &hidden)?;
+        }
+        // What was hidden could stand under another name now, or in what is said of it.
+        let hidden = hidden.unless_sent([&patch]);
         let version = pointer::text(&before, "/metadata/resourceVersion");
         let pinned = self.pinned(cluster, version)?;
         let patch = with_version(patch, self.patch_type, pinned.as_deref());
         let request = strict(request, self.dry_run);
         let sent = cluster.change_warned(Method::PATCH, request, self.patch_type.media_type(), &patch).await;
-        let (after, warnings) = sent.map_err(|refused| self.explain(&kind, refused))?;
+        let (mut after, warnings) = sent.map_err(|refused| self.explain(&kind, refused, &hidden))?;
+        hidden.mask(&mut after);
         Ok(self
             .answer(&kind, version, &before, &after)
             .notes(warnings.into_iter().map(|warning| format!("The API server warns: {warning}"))))
@@ -196,8 +202,9 @@ impl PatchResource {
         Ok(self.resource_version.as_deref().or(planned).map(str::to_owned))
     }
 
-    fn explain(&self, kind: &Kind, refused: Refused) -> Error {
-        let Refused::Status(status) = refused else { return refused.into() };
+    fn explain(&self, kind: &Kind, refused: Refused, hidden: &Hidden) -> Error {
+        let Refused::Status(mut status) = refused else { return refused.into() };
+        status.message = hidden.masked(&status.message);
         if server_side::is_conflict(&status) {
             return Error::BadArguments(format!(
                 "nothing was changed, since others own these fields: {}. Change them where their owner does, or take them \
@@ -280,6 +287,27 @@ fn check_operations(kind: &Kind, operations: &[Value]) -> Result<()> {
         }
         if kind.is("", "secrets") && matches!(name, "copy" | "move") {
             return wrong(place, "the fields of a Secret are not copied or moved, as that could show them");
+        }
+    }
+    Ok(())
+}
+
+/// Refuses operations that would carry what is hidden to where it can be read, or find out what it is.
+fn check_sources(operations: &[Value], hidden: &Hidden) -> Result<()> {
+    for (place, operation) in operations.iter().enumerate() {
+        let source = match operation["op"].as_str() {
+            Some("copy" | "move") => "from",
+            Some("test") => "path",
+            _ => continue,
+        };
+        // Operations before it may have moved the items of a list.
+        let may_have_moved = operations[..place].iter().any(|before| before["op"] != "test");
+        if operation[source].as_str().is_none_or(|pointer| hidden.is_at(pointer, may_have_moved)) {
+            return Err(Error::BadArguments(format!(
+                "patch: operation {}: at or below its `{source}` is something that answers hide, which is not copied, moved \
+                 or tested; name a field beside it, or give the value",
+                place + 1
+            )));
         }
     }
     Ok(())

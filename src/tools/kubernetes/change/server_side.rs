@@ -96,7 +96,8 @@ pub(super) async fn try_all(cluster: &Kubernetes, manifests: &[Manifest], way: W
 }
 
 async fn tried(cluster: &Kubernetes, manifest: &Manifest, way: Way) -> Result<Effect> {
-    let before = if manifest.name.is_empty() { None } else { manifest.current(cluster).await? };
+    let current = if manifest.name.is_empty() { None } else { manifest.current(cluster).await? };
+    let (before, hidden) = current.unzip();
     let mut effect =
         Effect { before, after: None, conflicts: Vec::new(), warnings: Vec::new(), failure: None, unchecked: false };
     match send(cluster, manifest, way, None, true).await {
@@ -115,6 +116,11 @@ async fn tried(cluster: &Kubernetes, manifest: &Manifest, way: Way) -> Result<Ef
         Err(Refused::Status(status)) if status.code == 404 && manifest.in_new_namespace => effect.unchecked = true,
         Err(Refused::Status(status)) => effect.failure = Some(failure(Refused::Status(status))),
         Err(refused) => return Err(refused.into()),
+    }
+    // What was hidden could stand under another name now, or in what is said of it.
+    if let Some(hidden) = hidden.map(|hidden| hidden.unless_sent(manifest.object.values())) {
+        effect.after.iter_mut().for_each(|after| hidden.mask(after));
+        effect.failure = effect.failure.map(|failure| hidden.masked(&failure));
     }
     Ok(effect)
 }
