@@ -66,7 +66,15 @@ impl Signer {
     /// A short keyed fingerprint: equal for equal text, and says nothing else about it.
     #[must_use]
     pub fn fingerprint(&self, text: &str) -> String {
-        hex(&self.tag(&["fingerprint"], text.as_bytes())[..4])
+        self.fingerprint_at(&[], text)
+    }
+
+    /// A fingerprint that is equal for equal text at the same place only.
+    #[must_use]
+    pub fn fingerprint_at(&self, place: &[&str], text: &str) -> String {
+        let mut bound = vec!["fingerprint"];
+        bound.extend_from_slice(place);
+        hex(&self.tag(&bound, text.as_bytes())[..4])
     }
 
     fn tag(&self, bound: &[&str], content: &[u8]) -> [u8; TAG_BYTES] {

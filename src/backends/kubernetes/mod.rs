@@ -74,7 +74,7 @@ fn redact_table(table: &mut Table, signer: &Signer) {
         for (place, cell) in row.cells.iter_mut().enumerate() {
             match table.column_definitions.get(place) {
                 Some(column) => redact::redact_cell(cell, column, signer),
-                None => redact::redact_value(cell, signer),
+                None => redact::redact_cell(cell, &Column::default(), signer),
             }
         }
         redact::redact(&mut row.object, signer);
@@ -339,22 +339,22 @@ impl Kubernetes {
         redact_text(text, &self.context.signer)
     }
 
-    /// The lines of a whole text, without what looks like a secret.
+    /// The lines of a whole text from a source, such as a container, without what looks like a secret.
     ///
     /// # Errors
     /// [`Error::Internal`] where that breaks off.
-    pub async fn redact_lines(&self, text: Bytes) -> Result<Vec<String>> {
+    pub async fn redact_lines(&self, source: String, text: Bytes) -> Result<Vec<String>> {
         let signer = self.context.signer.clone();
         let lines = move |text: &[u8]| {
-            let mut redactor = LineRedactor::new(&signer);
+            let mut redactor = LineRedactor::new(&signer, &source);
             String::from_utf8_lossy(text).lines().map(|line| redactor.redact(line).into_owned()).collect()
         };
         read(text, lines).await
     }
 
-    /// Replaces the secrets in a text that comes line by line.
+    /// Replaces the secrets in a text that comes line by line from a source, such as a container.
     #[must_use]
-    pub fn line_redactor(&self) -> LineRedactor<'_> {
-        LineRedactor::new(&self.context.signer)
+    pub fn line_redactor<'a>(&'a self, source: &'a str) -> LineRedactor<'a> {
+        LineRedactor::new(&self.context.signer, source)
     }
 }

@@ -3,22 +3,22 @@
 use std::borrow::Cow;
 
 use super::keys::{MOST_LINES, is_of_a_key, may_be_of_a_key};
-use super::text::redact_text;
-use crate::answers::redact::fingerprint;
+use super::place::Place;
+use super::text::redact_text_at;
 use crate::answers::without_controls;
 use crate::secrets::Signer;
 
 /// Replaces the secrets in a text that comes line by line, where a key may span several.
 #[derive(Debug)]
 pub struct LineRedactor<'a> {
-    signer: &'a Signer,
+    place: Place<'a>,
     /// Lines of a key that came, and may go on.
     of_key: usize,
 }
 
 impl<'a> LineRedactor<'a> {
-    pub(in super::super) fn new(signer: &'a Signer) -> Self {
-        Self { signer, of_key: 0 }
+    pub(in super::super) fn new(signer: &'a Signer, source: &'a str) -> Self {
+        Self { place: Place::nowhere(signer).object(source), of_key: 0 }
     }
 
     /// The next line, without what looks like a secret, and without control characters.
@@ -32,17 +32,17 @@ impl<'a> LineRedactor<'a> {
         } else if end.is_some() {
             self.of_key = 0;
             if was_in_key {
-                return Cow::Owned(fingerprint(&line, self.signer));
+                return Cow::Owned(self.place.fingerprint(&line));
             }
         } else if (was_in_key && self.of_key < MOST_LINES && may_be_of_a_key(&line)) || is_of_a_key(line.trim()) {
             self.of_key += 1;
-            return Cow::Owned(if line.is_empty() { String::new() } else { fingerprint(&line, self.signer) });
+            return Cow::Owned(if line.is_empty() { String::new() } else { self.place.fingerprint(&line) });
         } else {
             self.of_key = 0;
         }
         match line {
-            Cow::Borrowed(line) => redact_text(line, self.signer),
-            Cow::Owned(line) => Cow::Owned(redact_text(&line, self.signer).into_owned()),
+            Cow::Borrowed(line) => redact_text_at(line, &self.place),
+            Cow::Owned(line) => Cow::Owned(redact_text_at(&line, &self.place).into_owned()),
         }
     }
 }
@@ -54,7 +54,7 @@ mod tests {
 
     fn lines(text: &str) -> Vec<String> {
         let signer = Signer::new(b"key");
-        let mut redactor = LineRedactor::new(&signer);
+        let mut redactor = LineRedactor::new(&signer, "web-1/web");
         text.lines().map(|line| plain(&redactor.redact(line))).collect()
     }
 

@@ -6,6 +6,7 @@ mod lines;
 mod names;
 mod objects;
 mod options;
+mod place;
 mod refusals;
 mod text;
 mod value;
@@ -18,7 +19,7 @@ use serde_json::Value;
 pub use hidden::Hidden;
 pub use lines::LineRedactor;
 pub use objects::LAST_APPLIED;
-pub(super) use objects::{redact, redact_cell, redact_value};
+pub(super) use objects::{redact, redact_cell};
 pub(super) use refusals::redact_refusal;
 pub use text::redact_text;
 

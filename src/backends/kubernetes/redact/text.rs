@@ -1,6 +1,7 @@
 //! Secrets in texts, by what stands before them or by their form.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -10,8 +11,8 @@ use super::is_fingerprint;
 use super::keys::end_of_key;
 use super::names::{is_method_or_count, is_secret_field, is_weakly_secret};
 use super::options::secret_in_command;
+use super::place::Place;
 use super::value::{self, Value};
-use crate::answers::redact::fingerprint;
 use crate::answers::without_controls;
 use crate::secrets::Signer;
 
@@ -269,23 +270,29 @@ fn is_plain(text: &str) -> bool {
 /// A text without what looks like a secret.
 #[must_use]
 pub fn redact_text<'a>(text: &'a str, signer: &Signer) -> Cow<'a, str> {
+    redact_text_at(text, &Place::nowhere(signer))
+}
+
+/// A text at some place without what looks like a secret.
+pub(super) fn redact_text_at<'a>(text: &'a str, at: &Place<'_>) -> Cow<'a, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
     // What shows nothing could stand within a name and keep it from being known.
     match without_controls(text) {
-        Cow::Borrowed(text) => redact_plain(text, signer),
-        Cow::Owned(text) => Cow::Owned(redact_plain(&text, signer).into_owned()),
+        Cow::Borrowed(text) => redact_plain(text, at),
+        Cow::Owned(text) => Cow::Owned(redact_plain(&text, at).into_owned()),
     }
 }
 
-fn redact_plain<'a>(text: &'a str, signer: &Signer) -> Cow<'a, str> {
+fn redact_plain<'a>(text: &'a str, at: &Place<'_>) -> Cow<'a, str> {
     if !TRIGGERS.is_match(text) {
         return Cow::Borrowed(text);
     }
     let mut redacted = String::new();
     let mut done = 0;
     let mut place = 0;
+    let mut numbers = HashMap::new();
     while place <= text.len()
         && let Some(found) = HEADS.captures_at(text, place)
     {
@@ -297,7 +304,10 @@ fn redact_plain<'a>(text: &'a str, signer: &Signer) -> Cow<'a, str> {
             continue;
         };
         redacted.push_str(&text[done..hidden.start]);
-        redacted.push_str(&fingerprint(secret, signer));
+        let name = found.name("name").or_else(|| found.name("named")).map_or("", |name| name.as_str());
+        let number = numbers.entry(name).or_insert(0);
+        redacted.push_str(&at.at(name, *number).fingerprint(secret));
+        *number += 1;
         done = hidden.end;
     }
     if done == 0 {

@@ -79,7 +79,8 @@ pub(super) async fn log(
             .query("limitBytes", MOST_BYTES)
             .query_some("previous", previous.then_some("true"));
         let body = cluster.cluster().send(&request, &cluster.context).await?;
-        let tail = cluster.redact_lines(body).await?.join("\n").trim_end().to_owned();
+        let source = format!("{namespace}/{pod}/{container}");
+        let tail = cluster.redact_lines(source, body).await?.join("\n").trim_end().to_owned();
         Ok(LogTail { pod: pod.to_owned(), container: container.to_owned(), previous, tail })
     };
     if restarted && let Ok(tail) = ask(true).await {

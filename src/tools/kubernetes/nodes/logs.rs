@@ -83,7 +83,7 @@ impl Tool for GetNodeLogs {
                 self.name
             )));
         }
-        let text = cluster.redact_lines(text.into()).await?;
+        let text = cluster.redact_lines(format!("{}/{}", self.name, self.query), text.into()).await?;
         let mut lines: Vec<&str> = text.iter().map(String::as_str).collect();
         if let Some(pattern) = &pattern {
             let deadline = cluster.context.deadline;

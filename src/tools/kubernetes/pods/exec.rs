@@ -222,7 +222,7 @@ impl Kept {
     }
 
     fn text(&self, cluster: &Kubernetes) -> String {
-        let mut redactor = cluster.line_redactor();
+        let mut redactor = cluster.line_redactor("a command");
         let text = String::from_utf8_lossy(&self.bytes);
         let lines: Vec<_> = text.lines().map(|line| redactor.redact(line)).collect();
         lines.join("\n")

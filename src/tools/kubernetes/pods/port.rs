@@ -186,7 +186,7 @@ fn readable(text: &str, cluster: &Kubernetes) -> String {
         cluster.redact(&mut value);
         return value.to_string();
     }
-    let mut redactor = cluster.line_redactor();
+    let mut redactor = cluster.line_redactor("a port");
     text.lines().map(|line| redactor.redact(line)).collect::<Vec<_>>().join("\n")
 }
 

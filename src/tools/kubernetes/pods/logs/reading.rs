@@ -106,7 +106,8 @@ pub(super) async fn read(
     }
     let mut stream = cluster.cluster().stream(&request, &cluster.context).await?;
     let until = cluster.context.deadline.checked_sub(TIME_TO_ANSWER).unwrap_or_else(Instant::now);
-    let mut reader = Reader::new(filter, until, cluster);
+    let name = format!("{namespace}/{}/{}", source.pod, source.container);
+    let mut reader = Reader::new(filter, until, cluster.line_redactor(&name));
     let mut bytes = 0;
     loop {
         let Ok(part) = tokio::time::timeout_at(until.into(), stream.next()).await else {
@@ -158,10 +159,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(filter: Filter, until: Instant, cluster: &'a Kubernetes) -> Self {
+    fn new(filter: Filter, until: Instant, redactor: LineRedactor<'a>) -> Self {
         Self {
             filter,
-            redactor: cluster.line_redactor(),
+            redactor,
             log: Log::default(),
             bytes: 0,
             begun: Vec::new(),
