@@ -92,6 +92,8 @@ pub struct Cluster {
     address: String,
     pub(super) client: Connection,
     kinds: Mutex<Option<(Instant, Arc<Kinds>)>>,
+    /// Held by who reads the kinds.
+    reading_kinds: tokio::sync::Mutex<()>,
     places: Semaphore,
     long_places: LongPlaces,
     breaker: Breaker,
@@ -124,6 +126,7 @@ impl Cluster {
             address,
             client: Connection::default(),
             kinds: Mutex::default(),
+            reading_kinds: tokio::sync::Mutex::default(),
             places: Semaphore::new(config.most_concurrent.max(1)),
             long_places: LongPlaces::new(config.most_concurrent, PATIENCE),
             breaker: Breaker::new(5, Duration::from_secs(10), turns),
@@ -159,12 +162,17 @@ impl Cluster {
         self.breaker.open()
     }
 
-    /// The kinds it serves, as they were at most five minutes ago.
+    /// The kinds it serves, as they were at most five minutes ago; older ones while somebody else reads them again.
     ///
     /// # Errors
     /// Those of [`Cluster::send`].
     pub async fn kinds(&self, context: &Context) -> Result<Arc<Kinds>> {
-        self.kinds_since(KINDS_FRESH_FOR, context).await
+        match self.known_kinds() {
+            Some((read, kinds)) if read.elapsed() < KINDS_FRESH_FOR || self.reading_kinds.try_lock().is_err() => {
+                Ok(kinds)
+            }
+            _ => self.kinds_since(KINDS_FRESH_FOR, context).await,
+        }
     }
 
     /// The kinds it serves, read again unless that was done a moment ago: for a kind that is not among them.
@@ -175,12 +183,27 @@ impl Cluster {
         self.kinds_since(KINDS_LOOKED_AGAIN_AFTER, context).await
     }
 
+    /// The kinds as they were when they were last read.
+    fn known_kinds(&self) -> Option<(Instant, Arc<Kinds>)> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The kinds as they were at most so long ago; calls that need them read again wait for the first one to do so.
     async fn kinds_since(&self, age: Duration, context: &Context) -> Result<Arc<Kinds>> {
-        if let Some((read, kinds)) = &*self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-            && read.elapsed() < age
-        {
-            return Ok(kinds.clone());
-        }
+        let started = Instant::now();
+        let deadline = self.deadline(started, context);
+        let read = async {
+            let _reading = self.reading_kinds.lock().await;
+            match self.known_kinds() {
+                Some((read, kinds)) if read.elapsed() < age => Ok(kinds),
+                _ => self.read_kinds(context).await,
+            }
+        };
+        let outcome = tokio::time::timeout_at(deadline.into(), read).await;
+        outcome.unwrap_or_else(|_| Err(self.too_slow(started, deadline).into()))
+    }
+
+    async fn read_kinds(&self, context: &Context) -> Result<Arc<Kinds>> {
         let read = Instant::now();
         let groups = async |path: &str| -> Result<Groups> {
             let body = self.send(&Request::get(path).accept(DISCOVERY), context).await?;
@@ -190,6 +213,11 @@ impl Cluster {
         let kinds = Arc::new(Kinds::new([core, others]));
         *self.kinds.lock().unwrap_or_else(PoisonError::into_inner) = Some((read, kinds.clone()));
         Ok(kinds)
+    }
+
+    /// When a request that began then has to be answered.
+    fn deadline(&self, started: Instant, context: &Context) -> Instant {
+        context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds))
     }
 
     /// Sends a request and reads the whole answer.
@@ -207,7 +235,7 @@ impl Cluster {
     /// Those of [`Cluster::send`].
     pub async fn send_warned(&self, request: &Request, context: &Context) -> Result<(Bytes, Vec<String>), Refused> {
         let started = Instant::now();
-        let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
+        let deadline = self.deadline(started, context);
         let sent = AtomicBool::new(false);
         let read = async {
             let _place = self.place().await?;
@@ -239,7 +267,7 @@ impl Cluster {
     /// Those of [`Cluster::send`], as far as they are known when the answer begins.
     pub async fn stream(&self, request: &Request, context: &Context) -> Result<Streamed<'_>, Refused> {
         let started = Instant::now();
-        let deadline = context.deadline.min(started + Duration::from_secs(self.config.timeout_seconds));
+        let deadline = self.deadline(started, context);
         let opened = async {
             let place = self.long_places.take(&self.name, context.caller.identity()).await?;
             let response = self.answered(request, context, deadline, &AtomicBool::new(false)).await?;

@@ -3,11 +3,13 @@
 mod change;
 mod cluster;
 mod diagnose;
+mod discovery;
 mod failing;
 mod fleet;
 mod list;
 mod nodes;
 mod pods;
+mod proxy;
 mod read;
 mod refusals;
 mod rollouts;

@@ -18,7 +18,7 @@ impl Broken {
     async fn start(settings: &str) -> Option<Self> {
         let shop = Shop::empty().await?;
         let proxy = Proxy::start(shop.cluster).await;
-        let service = Service::start(&keeping(&configured(&proxy), settings)).await;
+        let service = Service::start(&keeping(&proxy.configuration(), settings)).await;
         let arguments = json!({"kind": "configmaps", "namespace": shop.namespace});
         let path = format!("/api/v1/namespaces/{}/configmaps", shop.namespace);
         warm(&service, &arguments).await;
@@ -32,13 +32,6 @@ impl Broken {
     async fn list(&self) -> Vec<String> {
         names(&self.service.succeed(TOOL, self.arguments.clone()).await)
     }
-}
-
-fn configured(proxy: &Proxy) -> String {
-    format!(
-        "backends:\n  kubernetes:\n    clusters:\n      first:\n        kubeconfig: {}\n",
-        proxy.kubeconfig.display()
-    )
 }
 
 #[tokio::test]

@@ -1,17 +1,16 @@
 //! Lists that are answered from a watch.
 
 mod broken;
-mod proxy;
 
 use std::fmt::Write as _;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::proxy::{Proxy, Watches};
 use super::{Shop, configuration, is_ready};
 use crate::cluster::{Identity, document};
 use crate::harness::{Answer, PATIENCE, Service, eventually};
-use proxy::{Proxy, Watches};
 
 const TOOL: &str = "kubernetes_list_resources";
 

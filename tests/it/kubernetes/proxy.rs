@@ -33,7 +33,7 @@ pub(super) enum Watches {
 #[derive(Debug)]
 pub(super) struct Proxy {
     /// A kubeconfig that leads through it.
-    pub(super) kubeconfig: std::path::PathBuf,
+    kubeconfig: std::path::PathBuf,
     watches: watch::Sender<Watches>,
     seen: Arc<Mutex<Vec<String>>>,
     _folder: Folder,
@@ -68,6 +68,14 @@ impl Proxy {
         });
         let kubeconfig = folder.write("kubeconfig", &content.to_string());
         Self { kubeconfig, watches, seen, _folder: folder }
+    }
+
+    /// A configuration with the cluster behind it as `first`.
+    pub(super) fn configuration(&self) -> String {
+        format!(
+            "backends:\n  kubernetes:\n    clusters:\n      first:\n        kubeconfig: {}\n",
+            self.kubeconfig.display()
+        )
     }
 
     /// Says what becomes of watches from now on.
