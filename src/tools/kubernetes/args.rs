@@ -11,13 +11,24 @@ pub(super) fn check_namespace(kind: &Kind, namespace: Option<&str>) -> Result<()
     Ok(())
 }
 
-/// The one namespace that a list is about: named, or chosen by its field alone. A list of all namespaces that is narrowed by
-/// that field cannot be paged: the API server (1.36) repeats or drops rows after the first page.
+/// The one namespace that a list is about: named, or chosen by its field. A list of all namespaces that is narrowed by that
+/// field cannot be paged: the API server (1.36) repeats or drops rows after the first page.
 pub(super) fn only_namespace<'a>(kind: &Kind, namespace: Option<&'a str>, fields: Option<&'a str>) -> Option<&'a str> {
-    let chosen = || fields?.trim().strip_prefix("metadata.namespace=").map(|name| name.trim_start_matches('='));
-    let is_name =
-        |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') && !name.is_empty();
-    namespace.or_else(|| chosen().filter(|_| kind.namespaced).filter(is_name))
+    namespace.or_else(|| terms(fields?).find_map(chosen_namespace).filter(|_| kind.namespaced))
+}
+
+/// The terms of a field selector: between commas, but not those after a backslash, which belong to a value.
+fn terms(selector: &str) -> impl Iterator<Item = &str> {
+    let mut is_rest = false;
+    selector.split(',').filter(move |part| !std::mem::replace(&mut is_rest, part.ends_with('\\')))
+}
+
+/// The namespace that a term of a field selector asks for.
+fn chosen_namespace(term: &str) -> Option<&str> {
+    let value = term.trim().strip_prefix("metadata.namespace=")?;
+    let name = value.strip_prefix('=').unwrap_or(value);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    is_name.then_some(name)
 }
 
 /// Refuses what cannot be done with a kind.
@@ -27,4 +38,27 @@ pub(super) fn check_verb(kind: &Kind, verb: &str) -> Result<()> {
     }
     let can = if kind.verbs.is_empty() { "nothing".to_owned() } else { kind.verbs.join(", ") };
     Err(Error::BadArguments(format!("kind: `{}` cannot be asked to {verb}; it can: {can}", kind.full_name())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_selector_may_choose_one_namespace_among_other_things() {
+        let chosen = |fields: &'static str| terms(fields).find_map(chosen_namespace);
+        for fields in [
+            "metadata.namespace=shop",
+            "metadata.namespace==shop",
+            "metadata.namespace=shop,metadata.name!=web",
+            "status.phase=Running, metadata.namespace=shop",
+        ] {
+            assert_eq!(chosen(fields), Some("shop"), "{fields}");
+        }
+        for fields in
+            ["", "metadata.namespace=", "metadata.namespace!=shop", "metadata.name=a\\,metadata.namespace=shop"]
+        {
+            assert_eq!(chosen(fields), None, "{fields}");
+        }
+    }
 }

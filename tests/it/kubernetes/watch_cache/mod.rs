@@ -52,8 +52,9 @@ async fn until(service: &Service, arguments: &Value, wanted: impl Fn(&Answer) ->
 
 fn names(answer: &Answer) -> Vec<String> {
     let rows = answer.structured["rows"].as_array().unwrap();
-    let name = |row: &Value| row["name"].as_str().or(answer.structured["common"]["name"].as_str()).unwrap().to_owned();
-    rows.iter().map(name).collect()
+    let whole = |row: &Value| row["metadata"]["name"].as_str().map(str::to_owned);
+    let name = |row: &Value| row["name"].as_str().or(answer.structured["common"]["name"].as_str()).map(str::to_owned);
+    rows.iter().map(|row| whole(row).or_else(|| name(row)).unwrap()).collect()
 }
 
 /// Everything that a list says on all its pages, without what leads to the next ones and to the whole.
@@ -117,6 +118,7 @@ async fn answers_from_a_watch_are_those_of_the_api_server() {
         here(json!({"kind": "coupons"})),
         json!({"kind": "configmaps", "labels": format!("shop={}", shop.namespace), "limit": 3}),
         json!({"kind": "pods", "fields": format!("metadata.namespace={}", shop.namespace)}),
+        json!({"kind": "configmaps", "fields": format!("metadata.namespace={},metadata.name=part-1", shop.namespace), "limit": 2}),
         json!({"kind": "nodes"}),
         json!({"kind": "nodes", "sort_by": "-name", "columns": ["internal_ip"]}),
         json!({"kind": "clusterroles", "labels": "kubernetes.io/bootstrapping=rbac-defaults", "limit": 500}),
@@ -124,6 +126,7 @@ async fn answers_from_a_watch_are_those_of_the_api_server() {
         here(json!({"kind": "pods", "columns": ["colour"]})),
     ];
     let asked = [
+        json!({"kind": "configmaps", "fields": format!("metadata.namespace={},metadata.name!=part-1", shop.namespace), "limit": 2}),
         here(json!({"kind": "pods", "fields": "status.phase=Running"})),
         here(json!({"kind": "pods", "columns": [".spec.nodeName"]})),
         here(json!({"kind": "configmaps", "labels": "half in"})),
