@@ -24,7 +24,7 @@ use serde_json::Value;
 
 pub use cluster::{Cluster, Config as ClusterConfig, Streamed};
 pub use kinds::{Kind, Kinds, segment};
-pub use parts::{IsList, IsTable, Parts};
+pub use parts::{IsList, IsTable, Parts, part_at};
 pub use permitted::{Permitted, Target};
 pub use proxy::Proxied;
 pub use redact::{Hidden, LAST_APPLIED, LineRedactor, has_fingerprint, redact_text};
@@ -313,12 +313,9 @@ impl Kubernetes {
         let mut parts = self.parts();
         let mut next = String::new();
         loop {
-            let mut part = request.clone().query("limit", PART);
-            if !next.is_empty() {
-                part = part.query("continue", next);
-            }
+            let place = Some(next.as_str()).filter(|next| !next.is_empty());
             // On the heap, as tools await many lists at a time.
-            let (part, bytes) = Box::pin(read(part)).await?;
+            let (part, bytes) = Box::pin(part_at(request.clone().query("limit", PART), place, &read)).await?;
             next = part.metadata.next;
             parts.take(part.items.len(), bytes, !next.is_empty())?;
             items.extend(part.items);

@@ -1,8 +1,11 @@
-//! Lists that come in parts: none goes on for ever.
+//! Lists that come part by part (kubernetes.io/docs/reference/using-api/api-concepts, "Retrieving large results sets in
+//! chunks"): none goes on for ever.
 
 use serde::{Deserialize, Deserializer};
 
 use super::Kubernetes;
+use super::request::Request;
+use super::status::Refused;
 use crate::error::{Error, Result};
 
 /// Objects of one list that are read at most.
@@ -66,6 +69,28 @@ impl Parts {
             });
         }
         Ok(())
+    }
+}
+
+/// Reads the part of a list that begins at a place, or the first one. Where the place is of a state that the API server has
+/// forgotten, the list goes on after the same object, as it is now.
+///
+/// # Errors
+/// Those of reading it.
+pub async fn part_at<T, Reading>(
+    request: Request,
+    place: Option<&str>,
+    read: impl Fn(Request) -> Reading,
+) -> Result<T, Refused>
+where
+    Reading: Future<Output = Result<T, Refused>>,
+{
+    let Some(place) = place else { return read(request).await };
+    match read(request.clone().query("continue", place)).await {
+        Err(Refused::Status(status)) if status.code == 410 && !status.metadata.next.is_empty() => {
+            read(request.query("continue", status.metadata.next)).await
+        }
+        other => other,
     }
 }
 

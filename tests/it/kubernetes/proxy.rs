@@ -1,4 +1,5 @@
-//! A proxy in front of an API server, which can break and mute the watches that run through it.
+//! A proxy in front of an API server, which can break and mute the watches that run through it, and make the API server
+//! forget what a list goes on from.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +8,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, StreamExt as _, stream};
-use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -42,6 +43,8 @@ pub(super) struct Proxy {
 #[derive(Clone, Debug)]
 struct Front {
     api: Api,
+    /// What forgets all earlier states whenever a list goes on.
+    forgetful: Option<&'static Cluster>,
     watches: watch::Sender<Watches>,
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -49,10 +52,19 @@ struct Front {
 impl Proxy {
     /// A proxy in front of the first server of a cluster, for its administrator.
     pub(super) async fn start(cluster: &Cluster) -> Self {
-        let api = cluster.first.api(Identity::Administrator).unwrap();
+        Self::before(cluster.first.api(Identity::Administrator).unwrap(), None).await
+    }
+
+    /// A proxy in front of the second server of a cluster, which has changed and forgotten how it was whenever a list goes on.
+    pub(super) async fn forgetful(cluster: &'static Cluster) -> Self {
+        let second = cluster.second().await.unwrap();
+        Self::before(second.api(Identity::Administrator).unwrap(), Some(cluster)).await
+    }
+
+    async fn before(api: Api, forgetful: Option<&'static Cluster>) -> Self {
         let watches = watch::Sender::new(Watches::Work);
         let seen = Arc::<Mutex<Vec<String>>>::default();
-        let front = Front { api, watches: watches.clone(), seen: seen.clone() };
+        let front = Front { api, forgetful, watches: watches.clone(), seen: seen.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(hand_on).with_state(front);
@@ -112,6 +124,14 @@ async fn hand_on(State(front): State<Front>, request: Request) -> Response {
             "message": "too old resource version: 1 (2)",
         });
         return format!("{}\n", json!({"type": "ERROR", "object": status})).into_response();
+    }
+    if let Some(cluster) = front.forgetful
+        && query.split('&').any(|part| part.starts_with("continue="))
+    {
+        let body = json!({"metadata": {"generateName": "since-"}});
+        let made = front.api.request(Method::POST, "/api/v1/namespaces/default/configmaps").json(&body).send().await;
+        made.unwrap().error_for_status().unwrap();
+        cluster.compact().await.unwrap();
     }
     let mut onward = front.api.request(parts.method, &parts.uri.to_string()).body(body);
     for name in [ACCEPT, CONTENT_TYPE] {

@@ -12,7 +12,8 @@ use super::columns::{Columns, Order, arranged, heading, text_at};
 use crate::answers::{Answer, Row};
 use crate::backends::Kubernetes;
 use crate::backends::kubernetes::{
-    AS_TABLE, Column, KeptList, Kind, List, ListPlace, Refused, Request, Table, TableRow, object_before, place_after,
+    AS_TABLE, Column, KeptList, Kind, List, ListPlace, Refused, Request, Table, TableRow, object_before, part_at,
+    place_after,
 };
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
@@ -236,13 +237,10 @@ impl ListResources {
             )));
         }
         let limit = self.limit.get().min(MOST_WHOLE);
-        let mut request = self.request(kind)?.query("limit", limit.to_string());
-        if self.is_shared() {
-            request = request.query("limit", MOST_WHOLE.to_string());
-        } else if let Some(resume) = &cluster.context.inputs.resume {
-            request = request.query("continue", resume.clone());
-        }
-        let list: List<Map<String, Value>> = cluster.get(request).await?;
+        let limit = if self.is_shared() { MOST_WHOLE } else { limit };
+        let resume = cluster.context.inputs.resume.as_deref().filter(|_| !self.is_shared());
+        let request = self.request(kind)?.query("limit", limit.to_string());
+        let list: List<Map<String, Value>> = part_at(request, resume, |part| cluster.get(part)).await?;
         let notes =
             list.metadata.remaining_item_count.map(|more| format!("{more} more after these.")).into_iter().collect();
         let objects = list.items.into_iter().map(|item| Value::Object(named(kind, item))).collect();
@@ -288,17 +286,10 @@ impl Source<'_> {
         }
     }
 
-    /// A part as the API server has it. Where the place it goes on from is too old, the list goes on after the last object
-    /// shown, as it is now.
+    /// A part as the API server has it.
     async fn asked(&self, object: &'static str, limit: usize, resume: Option<&str>) -> Result<Table, Refused> {
         let request = self.request.clone().query("includeObject", object).query("limit", limit.to_string());
-        let Some(resume) = resume else { return self.cluster.table(request).await };
-        match self.cluster.table(request.clone().query("continue", resume)).await {
-            Err(Refused::Status(status)) if status.code == 410 && !status.metadata.next.is_empty() => {
-                self.cluster.table(request.query("continue", status.metadata.next)).await
-            }
-            other => other,
-        }
+        part_at(request, resume, |part| self.cluster.table(part)).await
     }
 
     /// The part after an object as the API server has it, which knows no such place: what lies before is read too.

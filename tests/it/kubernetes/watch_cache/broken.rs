@@ -1,5 +1,6 @@
 //! Watches that break, fall silent, or go on from too old a version.
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::*;
@@ -142,21 +143,53 @@ async fn a_cursor_reaches_every_row_though_what_it_goes_on_from_is_compacted() {
         second.kubeconfig(Identity::Administrator).display()
     );
     let service = Service::start(&config).await;
-    let mut arguments = json!({"kind": "configmaps", "namespace": namespace, "limit": 3});
-    let mut answer = service.succeed(TOOL, arguments.clone()).await;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps?limit=3");
-    let token = api.get(&path).await.unwrap()["metadata"]["continue"].as_str().unwrap().to_owned();
-    make("part-6-late").await;
-    cluster.compact().await.unwrap();
-    let refused = api.get(&format!("{path}&continue={token}")).await.unwrap_err();
-    assert!(refused.starts_with("410 ") && refused.contains("is too old"), "{refused}");
-    let mut found = names(&answer);
-    while let Some(cursor) = answer.structured.get("cursor") {
-        arguments["cursor"] = cursor.clone();
-        answer = service.succeed(TOOL, arguments.clone()).await;
-        found.extend(names(&answer));
-    }
     let mut wanted: Vec<_> = (0..7).map(|number| format!("part-{number}")).collect();
-    wanted.push("part-6-late".into());
-    assert_eq!(found, wanted, "all rows, as they are now");
+    for view in ["table", "full", "yaml"] {
+        let mut arguments = json!({"kind": "configmaps", "namespace": namespace, "view": view, "limit": 3});
+        let mut answer = service.succeed(TOOL, arguments.clone()).await;
+        let token = api.get(&path).await.unwrap()["metadata"]["continue"].as_str().unwrap().to_owned();
+        let late = format!("part-7-{view}");
+        make(&late).await;
+        wanted.push(late);
+        wanted.sort();
+        cluster.compact().await.unwrap();
+        let refused = api.get(&format!("{path}&continue={token}")).await.unwrap_err();
+        assert!(refused.starts_with("410 ") && refused.contains("is too old"), "{refused}");
+        let mut found = names(&answer);
+        while let Some(cursor) = answer.structured.get("cursor") {
+            arguments["cursor"] = cursor.clone();
+            answer = service.succeed(TOOL, arguments.clone()).await;
+            found.extend(names(&answer));
+        }
+        assert_eq!(found, wanted, "all rows of view {view}, as they are now");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_read_whole_goes_on_though_it_is_compacted_between_its_parts() {
+    let Some(cluster) = cluster().await else { return };
+    let api = cluster.second().await.unwrap().api(Identity::Administrator).unwrap();
+    let made = api.request(Method::POST, "/api/v1/namespaces").json(&json!({"metadata": {"generateName": "part-"}}));
+    let made: Value = made.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    let namespace = made["metadata"]["name"].as_str().unwrap();
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let make = |number: usize| {
+        let body = json!({"metadata": {"name": format!("part-{number:04}")}});
+        let request = api.request(Method::POST, &path).json(&body);
+        async move { request.send().await.unwrap().error_for_status().unwrap() }
+    };
+    stream::iter(0..1_200).map(make).buffer_unordered(16).collect::<Vec<_>>().await;
+    let proxy = Proxy::forgetful(cluster).await;
+    let service = Service::start(&proxy.configuration()).await;
+    proxy.seen("list", &path);
+    let search = json!({"query": "part-", "kinds": ["configmaps"], "namespace": namespace, "limit": 1});
+    let answer = service.succeed("kubernetes_search_resources", search).await;
+    assert_eq!(answer.structured["total"], 1_200, "{}", answer.text);
+    assert_eq!(proxy.seen("list", &path), 5, "two of three parts were refused once");
+    let sorted =
+        json!({"kind": "configmaps", "namespace": namespace, "columns": [".data"], "sort_by": "-name", "limit": 1});
+    let answer = service.succeed(TOOL, sorted).await;
+    assert_eq!(answer.structured["total"], 1_200, "{}", answer.text);
+    assert_eq!(names(&answer), ["part-1199"]);
 }
