@@ -284,7 +284,23 @@ impl Kubernetes {
     /// # Errors
     /// Those of [`Kubernetes::get`]; [`Error::BadArguments`] where there are too many.
     pub async fn list<T: DeserializeOwned>(&self, request: Request) -> Result<Vec<T>, Refused> {
-        self.all_parts(request, |part| self.get_sized(part)).await
+        self.list_of(request, |items| items).await
+    }
+
+    /// What is wanted of the objects that a request for a list is about, with their secrets replaced; those of a part are gone
+    /// before the next is read.
+    ///
+    /// # Errors
+    /// Those of [`Kubernetes::list`].
+    pub async fn list_of<T, Wanted>(
+        &self,
+        request: Request,
+        wanted: impl FnMut(Vec<T>) -> Vec<Wanted>,
+    ) -> Result<Vec<Wanted>, Refused>
+    where
+        T: DeserializeOwned,
+    {
+        self.all_parts(request, |part| self.get_sized(part), wanted).await
     }
 
     /// All objects that a request for a list is about, as they are.
@@ -298,14 +314,15 @@ impl Kubernetes {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        self.all_parts(request, |part| self.get_sized_with_secrets(part)).await
+        self.all_parts(request, |part| self.get_sized_with_secrets(part), |items| items).await
     }
 
-    async fn all_parts<T, Reading>(
+    async fn all_parts<T, Wanted, Reading>(
         &self,
         request: Request,
         read: impl Fn(Request) -> Reading,
-    ) -> Result<Vec<T>, Refused>
+        mut wanted: impl FnMut(Vec<T>) -> Vec<Wanted>,
+    ) -> Result<Vec<Wanted>, Refused>
     where
         Reading: Future<Output = Result<(List<T>, usize), Refused>>,
     {
@@ -318,7 +335,7 @@ impl Kubernetes {
             let (part, bytes) = Box::pin(part_at(request.clone().query("limit", PART), place, &read)).await?;
             next = part.metadata.next;
             parts.take(part.items.len(), bytes, !next.is_empty())?;
-            items.extend(part.items);
+            items.extend(wanted(part.items));
             if next.is_empty() {
                 return Ok(items);
             }

@@ -1,4 +1,4 @@
-//! Rows of lists: which columns they have, and in which order they come.
+//! Columns of a list, and what its rows are sorted by.
 
 use serde_json::Value;
 
@@ -7,24 +7,6 @@ use super::super::sort::{Key, compare};
 use crate::answers::Row;
 use crate::backends::kubernetes::{Column, TableRow};
 use crate::error::{Error, Result};
-
-/// The rows in their order, with the columns that are wanted.
-pub(super) async fn arranged(
-    wanted: Columns,
-    order: Option<Order>,
-    columns: Vec<Column>,
-    mut rows: Vec<TableRow>,
-    has_namespaces: bool,
-) -> Result<Vec<Row>> {
-    let takes_long = !wanted.paths.is_empty() || order.as_ref().is_some_and(|order| order.path.is_some());
-    let arrange = move || {
-        if let Some(order) = &order {
-            order.sort(&columns, &mut rows)?;
-        }
-        wanted.rows(&columns, rows, has_namespaces)
-    };
-    if takes_long { tokio::task::spawn_blocking(arrange).await.map_err(Error::internal)? } else { arrange() }
-}
 
 /// The columns that a caller wants besides the usual ones.
 pub(super) struct Columns {
@@ -42,7 +24,15 @@ impl Columns {
         })
     }
 
-    fn rows(&self, columns: &[Column], rows: Vec<TableRow>, has_namespaces: bool) -> Result<Vec<Row>> {
+    /// Adds rows with the columns that are wanted.
+    pub(super) fn add(
+        &self,
+        into: &mut Vec<Row>,
+        columns: &[Column],
+        rows: Vec<TableRow>,
+        has_namespaces: bool,
+        room: &mut Room,
+    ) -> Result<()> {
         let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
         if let Some(unknown) = self.names.iter().find(|name| !headings.contains(name))
             && !headings.is_empty()
@@ -58,8 +48,6 @@ impl Columns {
             .map(|(column, heading)| column.priority == 0 || self.names.contains(heading))
             .collect();
         let width = usize::from(has_namespaces) + is_shown.iter().filter(|shown| **shown).count() + self.paths.len();
-        let mut room = Room::default();
-        let mut arranged = Vec::with_capacity(rows.len());
         for row in rows {
             let mut cells = Row::with_capacity(width);
             if has_namespaces {
@@ -71,11 +59,11 @@ impl Columns {
                 }
             }
             for path in &self.paths {
-                cells.insert(path.text().to_owned(), path.of(&row.object, &mut room)?);
+                cells.insert(path.text().to_owned(), path.of(&row.object, room)?);
             }
-            arranged.push(cells);
+            into.push(cells);
         }
-        Ok(arranged)
+        Ok(())
     }
 }
 
@@ -101,7 +89,8 @@ impl Order {
         Ok(Self { column: heading(text), path, reversed })
     }
 
-    fn sort(&self, columns: &[Column], rows: &mut Vec<TableRow>) -> Result<()> {
+    /// What rows are sorted by.
+    pub(super) fn keys(&self, columns: &[Column], rows: &[TableRow], room: &mut Room) -> Result<Vec<Key>> {
         let headings: Vec<String> = columns.iter().map(|column| heading(&column.name)).collect();
         let place = headings.iter().position(|name| *name == self.column);
         if self.path.is_none() && place.is_none() && !rows.is_empty() {
@@ -111,9 +100,8 @@ impl Order {
                 headings.join(", ")
             )));
         }
-        let mut room = Room::default();
-        let mut key = |row: &TableRow| match (&self.path, place) {
-            (Some(path), _) => path.of(&row.object, &mut room).map(|found| Key::new(&found)),
+        let key = |row: &TableRow| match (&self.path, place) {
+            (Some(path), _) => path.of(&row.object, room).map(|found| Key::new(&found)),
             // The older an object, the greater its age.
             (None, _) if self.column == "age" => {
                 Ok(Key::moment_before(&text_at(&row.object, "/metadata/creationTimestamp")))
@@ -121,11 +109,14 @@ impl Order {
             (None, Some(place)) => Ok(Key::new(row.cells.get(place).unwrap_or(&Value::Null))),
             (None, None) => Ok(Key::new(&Value::Null)),
         };
-        let keyed = std::mem::take(rows).into_iter().map(|row| Ok((key(&row)?, row)));
-        let mut keyed = keyed.collect::<Result<Vec<_>>>()?;
+        rows.iter().map(key).collect()
+    }
+
+    /// Sorts rows by their keys.
+    pub(super) fn sort(&self, keys: Vec<Key>, rows: &mut Vec<Row>) {
+        let mut keyed: Vec<_> = keys.into_iter().zip(std::mem::take(rows)).collect();
         keyed.sort_by(|(one, _), (other, _)| compare(one, other, self.reversed));
         rows.extend(keyed.into_iter().map(|(_, row)| row));
-        Ok(())
     }
 }
 
@@ -134,6 +125,7 @@ pub(super) fn heading(name: &str) -> String {
     name.trim().to_lowercase().replace(['-', ' '], "_")
 }
 
+/// A text within an object; empty where there is none.
 pub(super) fn text_at(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -8,23 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::args::{check_namespace, check_verb, only_namespace};
-use super::columns::{Columns, Order, arranged, heading, text_at};
+use super::super::path::Room;
+use super::columns::{Columns, Order, heading, text_at};
+use super::source::{MOST_ROWS, Source};
 use crate::answers::{Answer, Row};
 use crate::backends::Kubernetes;
-use crate::backends::kubernetes::{
-    AS_TABLE, Column, KeptList, Kind, List, ListPlace, Refused, Request, Table, TableRow, object_before, part_at,
-    place_after,
-};
+use crate::backends::kubernetes::{AS_TABLE, Column, Kind, List, Request, TableRow, part_at};
 use crate::error::{Error, Result};
 use crate::toolkit::args::{Cursor, Instances, Limit, MaxTokens};
 use crate::toolkit::{FanOut, Listing, Output, Permission, Policy, Tool};
+use crate::tools::patterns::at_length;
 use crate::yaml;
-
-/// Rows of a list that is read whole, to sort or to count it.
-const MOST_ROWS: usize = 20_000;
-
-/// Rows in one part of such a list.
-const PART: usize = 5_000;
 
 /// Objects that are shown in full at a time.
 const MOST_WHOLE: usize = 20;
@@ -161,18 +155,32 @@ impl ListResources {
             (false, false) => "None",
         };
         let source = self.source(kind, object, cluster).await?;
+        let mut room = Room::default();
         let mut listing = if order.is_none() && !self.is_shared() {
             let resume = cluster.context.inputs.resume.clone();
             let part = source.part(self.limit.get(), resume).await?;
-            let count = part.rows.len() as u64;
-            let rows = arranged(wanted, None, part.column_definitions, part.rows, has_namespaces).await?;
-            let mut listing = Listing::new(rows);
-            listing.total = part.metadata.remaining_item_count.map(|remaining| remaining + count);
+            let mut listing = Listing::new(Vec::with_capacity(part.rows.len()));
+            let remaining = part.metadata.remaining_item_count;
+            listing.total = remaining.map(|remaining| remaining + part.rows.len() as u64);
+            let (columns, rows) = (part.column_definitions, part.rows);
+            arranging(paths, || wanted.add(&mut listing.rows, &columns, rows, has_namespaces, &mut room))?;
             listing.next = Some(part.metadata.next).filter(|next| !next.is_empty());
             listing
         } else {
-            let (columns, rows, more) = source.whole().await?;
-            let mut listing = Listing::new(arranged(wanted, order, columns, rows, has_namespaces).await?);
+            let mut listing = Listing::new(Vec::new());
+            let mut keys = Vec::new();
+            let take = |columns: &[Column], rows: Vec<TableRow>| {
+                arranging(paths, || {
+                    if let Some(order) = &order {
+                        keys.extend(order.keys(columns, &rows, &mut room)?);
+                    }
+                    wanted.add(&mut listing.rows, columns, rows, has_namespaces, &mut room)
+                })
+            };
+            let more = source.whole(take).await?;
+            if let Some(order) = &order {
+                order.sort(keys, &mut listing.rows);
+            }
             if let Some(more) = more {
                 listing.total = Some(listing.rows.len() as u64 + more);
                 listing.notes.push(format!(
@@ -199,12 +207,16 @@ impl ListResources {
     async fn summary(&self, kind: &Arc<Kind>, cluster: &Kubernetes) -> Result<Listing<Row>> {
         let has_namespaces = kind.namespaced && self.namespace.is_none();
         let object = if has_namespaces { "Metadata" } else { "None" };
-        let (columns, rows, more) = self.source(kind, object, cluster).await?.whole().await?;
+        let source = self.source(kind, object, cluster).await?;
         let mut counts = BTreeMap::<(String, String), u64>::new();
-        for row in &rows {
-            let namespace = text_at(&row.object, "/metadata/namespace");
-            *counts.entry((namespace, status_of(&columns, row))).or_default() += 1;
-        }
+        let take = |columns: &[Column], rows: Vec<TableRow>| {
+            for row in &rows {
+                let namespace = text_at(&row.object, "/metadata/namespace");
+                *counts.entry((namespace, status_of(columns, row))).or_default() += 1;
+            }
+            Ok(())
+        };
+        let more = source.whole(take).await?;
         let mut by_status = BTreeMap::<String, u64>::new();
         for ((_, status), count) in &counts {
             *by_status.entry(status.clone()).or_default() += count;
@@ -222,7 +234,7 @@ impl ListResources {
             })
             .collect();
         found.sort_by_key(|row| std::cmp::Reverse(row["count"].as_u64()));
-        let total = rows.len() as u64 + more.unwrap_or(0);
+        let total = by_status.values().sum::<u64>() + more.unwrap_or(0);
         let listing = Listing::new(found).fact("objects", total).fact("by_status", json!(by_status));
         Ok(match more {
             Some(_) => listing.note(format!("Counted are the first {MOST_ROWS}.")),
@@ -261,98 +273,9 @@ fn named(kind: &Kind, item: Map<String, Value>) -> Map<String, Value> {
     object
 }
 
-/// Where rows come from: the API server, or a watch that keeps them up to date.
-struct Source<'a> {
-    cluster: &'a Kubernetes,
-    request: Request,
-    /// How much of each object is wanted (`includeObject`).
-    object: &'static str,
-    kept: Option<KeptList>,
-}
-
-impl Source<'_> {
-    /// One part of the list. It goes on where a part before ended: at a place of the API server, or after an object.
-    async fn part(&self, limit: usize, resume: Option<String>) -> Result<Table, Refused> {
-        let after = resume.as_deref().and_then(object_before);
-        if (resume.is_none() || after.is_some())
-            && let Some(kept) = &self.kept
-            && let Some(table) = kept.part(after, limit, self.object != "None")
-        {
-            return Ok(table);
-        }
-        match (after, resume.as_deref()) {
-            (Some(after), _) => self.asked_after(after, limit).await,
-            (None, resume) => self.asked(self.object, limit, resume).await,
-        }
-    }
-
-    /// A part as the API server has it.
-    async fn asked(&self, object: &'static str, limit: usize, resume: Option<&str>) -> Result<Table, Refused> {
-        let request = self.request.clone().query("includeObject", object).query("limit", limit.to_string());
-        part_at(request, resume, |part| self.cluster.table(part)).await
-    }
-
-    /// The part after an object as the API server has it, which knows no such place: what lies before is read too.
-    async fn asked_after(&self, after: &str, limit: usize) -> Result<Table, Refused> {
-        let mut found = Table::default();
-        let mut resume = None;
-        let mut parts = self.cluster.parts();
-        loop {
-            let part = self.asked("Metadata", PART, resume.as_deref()).await?;
-            parts.take(part.rows.len(), part.bytes, !part.metadata.next.is_empty())?;
-            found.column_definitions = part.column_definitions;
-            let mut rows = part.rows.into_iter().skip_while(|row| *key(row) <= *after);
-            found.rows.extend(rows.by_ref().take(limit - found.rows.len()));
-            let left = rows.count() as u64;
-            let is_over = part.metadata.next.is_empty();
-            if found.rows.len() == limit && (left > 0 || !is_over) {
-                found.metadata = ListPlace {
-                    next: found.rows.last().map(|row| place_after(&key(row))).unwrap_or_default(),
-                    remaining_item_count: match part.metadata.remaining_item_count {
-                        None if !is_over => None,
-                        more => Some(left + more.unwrap_or(0)),
-                    },
-                    ..ListPlace::default()
-                };
-            }
-            if is_over || found.rows.len() == limit {
-                return Ok(found);
-            }
-            resume = Some(part.metadata.next);
-        }
-    }
-
-    /// The rows of the whole list, and how many there are beyond those that are read.
-    async fn whole(&self) -> Result<(Vec<Column>, Vec<TableRow>, Option<u64>), Refused> {
-        let mut columns = Vec::new();
-        let mut rows = Vec::new();
-        let mut resume = None;
-        let mut parts = self.cluster.parts();
-        loop {
-            let part = self.part(PART, resume).await?;
-            parts.take(part.rows.len(), part.bytes, !part.metadata.next.is_empty())?;
-            if columns.is_empty() {
-                columns = part.column_definitions;
-            }
-            rows.extend(part.rows);
-            if part.metadata.next.is_empty() {
-                return Ok((columns, rows, None));
-            }
-            if rows.len() >= MOST_ROWS {
-                return Ok((columns, rows, Some(part.metadata.remaining_item_count.unwrap_or(1))));
-            }
-            resume = Some(part.metadata.next);
-        }
-    }
-}
-
-/// An object among others, as lists are sorted: its name, after its namespace where it has one.
-fn key(row: &TableRow) -> String {
-    let name = text_at(&row.object, "/metadata/name");
-    match text_at(&row.object, "/metadata/namespace") {
-        namespace if namespace.is_empty() => name,
-        namespace => format!("{namespace}/{name}"),
-    }
+/// Makes rows. Paths are looked for in whole objects, which takes long.
+fn arranging<T>(has_paths: bool, work: impl FnOnce() -> T) -> T {
+    if has_paths { at_length(work) } else { work() }
 }
 
 /// What state an object is in: its column for that, or whether all of it is ready.

@@ -7,6 +7,7 @@ mod links;
 mod columns;
 mod list;
 mod search;
+mod source;
 mod tree;
 
 use crate::toolkit::{Entry, fan_out, tool};

@@ -203,34 +203,32 @@ impl SearchResources {
         let request =
             Request::get(kind.path(self.namespace.as_deref())?).query_some("labelSelector", self.labels.as_deref());
         let request = if self.needs_whole(kind) { request } else { request.accept(AS_METADATA_LIST) };
-        let items: Vec<Value> = cluster.list(request).await?;
         let now = cluster.context.now;
-        let mut rows = Vec::new();
-        let mut compare = |item| {
+        let deadline = cluster.context.deadline;
+        let mut is_late = false;
+        let mut found = |item: Value| {
+            is_late |= Instant::now() > deadline;
+            if is_late {
+                return None;
+            }
             let member = Member::new(kind, item);
-            let found = self
+            let (scope, text) = self
                 .places(&member)
                 .into_iter()
-                .find_map(|(scope, text)| Some((scope, excerpt(&text, place(pattern, &text)?))));
-            let Some((scope, text)) = found else { return };
+                .find_map(|(scope, text)| Some((scope, excerpt(&text, place(pattern, &text)?))))?;
             let mut row = Row::new();
             row.insert("kind".into(), kind.kind.clone().into());
             row.insert("namespace".into(), member.namespace().into());
             row.insert("name".into(), member.name().into());
             row.insert("matched".into(), if scope == "name" { scope.into() } else { format!("{scope} {text}").into() });
             row.insert("age".into(), age(&member.object, now).into());
-            rows.push(row);
+            Some(row)
         };
-        let deadline = cluster.context.deadline;
-        at_length(|| {
-            for item in items {
-                if Instant::now() > deadline {
-                    return Err(Error::TimedOut("comparing took too long; search fewer kinds or one namespace".into()));
-                }
-                compare(item);
-            }
-            Ok(())
-        })?;
+        let rows =
+            cluster.list_of(request, |items| at_length(|| items.into_iter().filter_map(&mut found).collect())).await?;
+        if is_late {
+            return Err(Error::TimedOut("comparing took too long; search fewer kinds or one namespace".into()).into());
+        }
         Ok(rows)
     }
 
