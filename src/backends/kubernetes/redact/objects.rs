@@ -201,9 +201,9 @@ fn redact_field(name: &str, value: &mut Value, at: &Place<'_>) {
             for (name, value) in map.iter_mut() {
                 let is_about = words(name).iter().any(|word| ABOUT.contains(&word.as_str()));
                 if value.is_string() && !is_about {
-                    hide(value, &at.at(name, 0))
+                    hide(value, &at.at(name, 0));
                 } else {
-                    redact_field(name, value, at)
+                    redact_field(name, value, at);
                 }
             }
         }
@@ -217,7 +217,7 @@ fn redact_field(name: &str, value: &mut Value, at: &Place<'_>) {
 fn hide_all(value: &mut Value, at: &Place<'_>) {
     match value {
         Value::Array(items) => {
-            items.iter_mut().enumerate().for_each(|(number, item)| hide_all(item, &at.at("", number)))
+            items.iter_mut().enumerate().for_each(|(number, item)| hide_all(item, &at.at("", number)));
         }
         Value::Object(map) => map.iter_mut().for_each(|(name, item)| hide_all(item, &at.at(name, 0))),
         value => hide(value, at),

@@ -406,6 +406,9 @@ mod tests {
             (r#"{\\\"token\\\":\\\"hunter2\\\"}"#, r#"{\\\"token\\\":\\\"***\\\"}"#),
             ("x?token=hunter2&page=2", "x?token=***&page=2"),
             ("PASSWORD=hunter&2", "PASSWORD=***"),
+            ("passwords: [hunter2, hunter3]", "passwords: [***]"),
+            ("{\"tokens\":[\"hunter2\",\"hunter3\"],\"a\":1}", "{\"tokens\":[***],\"a\":1}"),
+            ("export PASSWORD=hunter2 $HOME; ls", "export PASSWORD=*** $HOME; ls"),
         ] {
             assert_eq!(text(shown), expected);
         }
@@ -418,6 +421,8 @@ mod tests {
             "credentials:\n  user: ann\n",
             "name: web\nvalue: 3",
             "<name>hunter</name>",
+            "imagePullSecrets: [{name: registry}]",
+            "credentials: {\"user\": \"ann\"}",
             "auth:\n  enabled: true\n",
         ] {
             assert_eq!(text(harmless), harmless);

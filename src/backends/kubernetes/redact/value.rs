@@ -72,6 +72,9 @@ pub(super) fn value(text: &str, from: usize, setting: Option<usize>) -> Option<V
     match rest.as_bytes().get(depth) {
         Some(b'"') => quoted(text, at + depth + 1, depth, b'"'),
         Some(b'\'') => quoted(text, at + depth + 1, depth, b'\''),
+        Some(b'[') if depth == 0 => listed(text, at + 1),
+        // What stands in a mapping has names of its own.
+        Some(b'{') if rest[1..].starts_with(['"', '\'', '\\', ' ', '\n', '{', '}']) => None,
         _ => word(text, at, setting.is_some()),
     }
 }
@@ -79,6 +82,16 @@ pub(super) fn value(text: &str, from: usize, setting: Option<usize>) -> Option<V
 fn found(place: Range<usize>, is_word: bool) -> Option<Value> {
     let is_short = place.len() <= LONGEST_LOOKED_AT;
     (!place.is_empty()).then_some(Value { place, is_word, is_short })
+}
+
+/// All items of a list on one line; mappings in it have names of their own.
+fn listed(text: &str, start: usize) -> Option<Value> {
+    let rest = &text[start..text.floor_char_boundary(start + LONGEST_LOOKED_AT)];
+    let rest = rest.lines().next().unwrap_or_default();
+    if rest.trim_start().starts_with(['{', ']']) {
+        return None;
+    }
+    found(start..start + rest.find(']').unwrap_or(rest.trim_end().len()), false)
 }
 
 fn blanks(text: &str) -> usize {
