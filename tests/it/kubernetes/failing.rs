@@ -150,14 +150,14 @@ fn discovery(path: &str) -> Value {
     };
     let (name, resources) = match path {
         "/api" => (
-            None,
+            "",
             vec![
                 resource("configmaps", "ConfigMap", true, &[]),
                 resource("pods", "Pod", true, &[]),
                 resource("nodes", "Node", false, &[]),
             ],
         ),
-        _ => (Some("apps"), vec![resource("deployments", "Deployment", true, &["scale"])]),
+        _ => ("apps", vec![resource("deployments", "Deployment", true, &["scale"])]),
     };
     json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
