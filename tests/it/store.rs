@@ -483,9 +483,8 @@ async fn a_full_redis_keeps_what_it_has_and_says_that_it_is_full() {
     let store = server.store();
     assert!(store.put("k", value("v"), MINUTE, Condition::Always).await.unwrap());
     let full = async |bytes: &str| {
-        let mut redis = server.look().await;
-        let set = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async::<()>(&mut redis).await;
-        set.unwrap();
+        let set = redis::cmd("CONFIG").arg(&["SET", "maxmemory", bytes]).to_owned();
+        set.query_async::<()>(&mut server.look().await).await.unwrap();
     };
     full("1").await;
     let writes = [

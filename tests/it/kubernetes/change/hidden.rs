@@ -7,7 +7,7 @@ use super::super::Shop;
 const DIFF: &str = "kubernetes_diff_manifests";
 
 /// A pod and a job that cannot be changed, with secrets in plain variables and arguments.
-const FIXED: &str = r#"
+const FIXED: &str = r"
 apiVersion: v1
 kind: Pod
 metadata: {name: victim}
@@ -30,7 +30,7 @@ spec:
         - name: main
           image: registry.example.org/shop/victim:1
           env: [{name: DB_PASSWORD, value: hunter2job}]
-"#;
+";
 
 #[tokio::test]
 async fn a_refused_difference_shows_the_fields_and_nothing_of_the_stored_objects() {
@@ -49,7 +49,7 @@ async fn a_refused_difference_shows_the_fields_and_nothing_of_the_stored_objects
     assert!(job.text.contains("Invalid value: field is immutable"), "{}", job.text);
 }
 
-const DEPLOYMENT: &str = r#"
+const DEPLOYMENT: &str = r"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: victim}
@@ -68,7 +68,7 @@ apiVersion: v1
 kind: Secret
 metadata: {name: victim}
 stringData: {pin: hunter2pin}
-"#;
+";
 
 #[tokio::test]
 async fn a_patch_neither_carries_out_what_is_hidden_nor_finds_out_what_it_is() {
