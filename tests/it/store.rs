@@ -487,12 +487,11 @@ async fn a_full_redis_keeps_what_it_has_and_says_that_it_is_full() {
         set.query_async::<()>(&mut server.look().await).await.unwrap();
     };
     full("1").await;
-    let writes = [
+    for error in [
         store.put("other", value("v"), MINUTE, Condition::Always).await.unwrap_err(),
         store.put("k", value("w"), MINUTE, Condition::Is(value("v"))).await.unwrap_err(),
         store.append("log", value("e"), 9, MINUTE).await.unwrap_err(),
-    ];
-    for error in writes {
+    ] {
         assert!(matches!(&error, Error::Unavailable(message) if message.contains("is full")), "{error}");
     }
     assert_eq!(store.get("k").await.unwrap(), Some(value("v")));
