@@ -186,7 +186,7 @@ async fn what_is_no_list_is_not_told_as_nothing_found() {
     let service = fake.service().await;
     let arguments = json!({"kind": "configmaps", "namespace": "a"});
     let told = service.fail("kubernetes_list_resources", arguments).await;
-    assert!(told.contains("the answer is not what its API promises (missing field `kind`"), "{told}");
+    assert!(told.contains("the answer is not what its API promises (line 1, column 2)"), "{told}");
     let arguments = json!({"query": "x", "scope": ["keys"], "kinds": ["configmaps"], "namespace": "a"});
     let told = service.fail("kubernetes_search_resources", arguments).await;
     assert!(told.contains("the answer is not what its API promises"), "{told}");
@@ -288,7 +288,7 @@ async fn a_wait_outlives_an_api_server_that_is_away_for_a_moment() {
         ("GET /api/v1/namespaces/a/configmaps", 1..=3) => Some(Say::Status(503, &[])),
         ("GET /api/v1/namespaces/a/configmaps", _) => Some(maps(&[map("web")], "")),
         // It ends at once.
-        ("GET /api/v1/namespaces/a/configmaps watch", _) => Some(Say::Cut),
+        ("GET /api/v1/namespaces/a/configmaps watch", _) => Some(Say::Status(200, &[])),
         _ => None,
     })
     .await;
@@ -352,12 +352,11 @@ async fn an_answer_that_leads_elsewhere_is_explained() {
 async fn renewed_credentials_are_read_when_the_old_ones_are_refused() {
     let plugin = r#"{"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "interactiveMode": "IfAvailable",
         "args": ["-c", "read line && echo asked > FOLDER/asked; echo . >> FOLDER/runs; echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"token-'$(wc -l < FOLDER/runs | tr -d ' ')'\"}}'"]}}"#;
-    let fake = Fake::started(plugin, |count, request| match request {
-        "GET /api/v1/namespaces/a/configmaps/web token-1" if count > 0 => Some(Say::Status(401, &[])),
-        "GET /api/v1/namespaces/a/configmaps/web token-1" | "GET /api/v1/namespaces/a/configmaps/web token-2" => {
-            Some(Say::Json(map("web")))
-        }
-        _ => None,
+    const GET: &str = "GET /api/v1/namespaces/a/configmaps/web token-";
+    let fake = Fake::started(plugin, |count, request| match request.strip_prefix(GET) {
+        Some("1") if count > 0 => Some(Say::Status(401, &[])),
+        Some(_) => Some(Say::Json(map("web"))),
+        None => None,
     })
     .await;
     let service = fake.service().await;
@@ -370,7 +369,10 @@ async fn renewed_credentials_are_read_when_the_old_ones_are_refused() {
         (!answer.failed).then_some(())
     })
     .await;
-    assert_eq!(fake.seen("GET /api/v1/namespaces/a/configmaps/web token-2").len(), 1);
+    // A client may ask its plugin more than once.
+    let requests = fake.requests.lock().unwrap();
+    let renewed = requests.iter().filter(|(_, request)| request.starts_with(GET) && !request.ends_with("token-1"));
+    assert_eq!(renewed.count(), 1);
 }
 
 #[tokio::test]

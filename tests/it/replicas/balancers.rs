@@ -122,7 +122,9 @@ impl Balancer {
                 break;
             }
             for _ in 0..10 {
-                assert_eq!(session.send("ping", json!({})).await["result"], json!({}));
+                let answer = session.post(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).await;
+                let (status, text) = (answer.status(), answer.text().await.unwrap());
+                assert!(status.is_success() && text.contains("\"result\":{}"), "{status} {text}");
             }
         }
     }
