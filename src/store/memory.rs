@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::{BACKLOG, Condition, Numbered, Store, Subscription, check_size};
+use super::{BACKLOG, Condition, Numbered, Rate, Store, Subscription, Taken, check_size};
 use crate::error::{Error, Result};
 
 /// The sessions of one owner may take one of so many parts of all room.
@@ -288,6 +288,17 @@ impl Store for Memory {
             Content::Value(_) => 0,
             Content::Log { last, .. } => last,
         }))
+    }
+
+    async fn take(&self, key: &str, rate: Rate, units: u32, ahead: Duration) -> Result<Taken> {
+        let mut keys = self.keys();
+        // The key lives until all has come, and needs to say nothing else.
+        let due = keys.live(key).map_or(Duration::ZERO, |entry| entry.expires.0.duration_since(Instant::now()));
+        let taken = rate.take(due, units, ahead);
+        if taken.granted {
+            keys.set(key, Content::Value(Bytes::new()), taken.full, self.most_bytes)?;
+        }
+        Ok(taken)
     }
 
     async fn publish(&self, channel: &str, message: Bytes) -> Result<bool> {

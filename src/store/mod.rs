@@ -1,6 +1,7 @@
 //! What replicas share, behind one trait. In the embedded home it is lost with its process; in Redis it outlives all of them.
 
 mod memory;
+mod rate;
 mod redis;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::error::{Error, Result};
 
 pub use self::memory::Memory;
+pub use self::rate::{Rate, Taken};
 pub use self::redis::{Config as RedisConfig, Redis};
 
 /// The store, as every part holds it.
@@ -99,6 +101,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The number of the last entry of a log; 0 where there is no such log.
     async fn end(&self, key: &str) -> Result<u64>;
+
+    /// Takes units of a rate, all or none. Those that come within `ahead` can be taken before they are there: whoever takes
+    /// them waits before using them.
+    async fn take(&self, key: &str, rate: Rate, units: u32, ahead: Duration) -> Result<Taken>;
 
     /// Sends a message to all who listen to the channel now, and says whether anybody does.
     async fn publish(&self, channel: &str, message: Bytes) -> Result<bool>;

@@ -1,17 +1,23 @@
 //! What every home of the store promises, in memory and in a real Redis.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloud_native_mcp::error::Error;
-use cloud_native_mcp::store::{Condition, MOST_VALUE_BYTES, Memory, RedisConfig, Store};
+use cloud_native_mcp::store::{Condition, MOST_VALUE_BYTES, Memory, Rate, RedisConfig, Store};
 use futures_util::future::join_all;
 
 use crate::harness::{Folder, eventually};
 use crate::redis::{Server, store};
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Five units at once, and then one a second.
+const SLOW: Rate = Rate { per_second: 1, burst: 5 };
+
+/// What two clocks may differ by within a test.
+const SLACK: Duration = Duration::from_millis(10);
 
 /// Checks something of both homes.
 async fn check(promise: impl AsyncFn(Arc<dyn Store>)) {
@@ -62,6 +68,9 @@ async fn a_cluster_keeps_the_same_promises() {
         }
         assert_eq!(other.read(&log, 0).await.unwrap().unwrap(), [(2, value("e")), (3, value("e"))]);
         assert!(!other.publish(&channel, value("early")).await.unwrap());
+        let limit = format!("limit:{number}");
+        assert!(one.take(&limit, SLOW, 3, Duration::ZERO).await.unwrap().granted);
+        assert!(!other.take(&limit, SLOW, 3, Duration::ZERO).await.unwrap().granted);
         let (mut here, mut there) = (one.subscribe(&channel).await.unwrap(), other.subscribe(&channel).await.unwrap());
         assert!(one.publish(&channel, value("m")).await.unwrap());
         assert_eq!((here.next().await, there.next().await), (Some(value("m")), Some(value("m"))));
@@ -283,6 +292,62 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn units_are_taken_until_none_is_left_and_come_again_in_time() {
+    check(async |store| {
+        let begun = Instant::now();
+        let second = Duration::from_secs(1);
+        for taken in 1..=5 {
+            let taken_now = store.take("limit", SLOW, 1, Duration::ZERO).await.unwrap();
+            assert!(taken_now.granted && taken_now.wait.is_zero(), "{taken_now:?}");
+            assert!(taken_now.full <= taken * second, "{taken_now:?}");
+        }
+        let all = store.take("limit", SLOW, 5, Duration::ZERO).await.unwrap();
+        assert!(!all.granted && all.wait <= 5 * second, "{all:?}");
+        assert!(all.wait + begun.elapsed() + SLACK >= 5 * second, "{all:?}");
+        assert!(store.take("other", SLOW, 5, Duration::ZERO).await.unwrap().granted, "each key has its own");
+        let too_many = store.take("third", SLOW, 6, Duration::ZERO).await.unwrap();
+        assert_eq!((too_many.granted, too_many.wait), (false, second), "never more at once than can be saved up");
+        let again = eventually("a unit comes again", async || {
+            let taken = store.take("limit", SLOW, 1, Duration::ZERO).await.unwrap();
+            taken.granted.then_some(taken)
+        })
+        .await;
+        assert!(begun.elapsed() + SLACK >= second, "{again:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn units_to_come_can_be_taken_ahead() {
+    check(async |store| {
+        let (none, ten) = (Duration::ZERO, Duration::from_secs(10));
+        let begun = Instant::now();
+        assert!(store.take("limit", SLOW, 5, none).await.unwrap().granted);
+        let ahead = store.take("limit", SLOW, 4, ten).await.unwrap();
+        assert!(ahead.granted && ahead.wait <= Duration::from_secs(4), "{ahead:?}");
+        assert!(ahead.wait + begun.elapsed() + SLACK >= Duration::from_secs(4), "{ahead:?}");
+        let next = store.take("limit", SLOW, 5, ten).await.unwrap();
+        assert!(next.granted && next.wait > ahead.wait, "whoever comes later waits longer: {next:?}");
+        let later = store.take("limit", SLOW, 5, ten).await.unwrap();
+        assert!(!later.granted && later.wait + begun.elapsed() > ten, "{later:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_who_take_at_once_no_more_get_a_unit_than_there_are() {
+    check(async |store| {
+        let rate = Rate { per_second: 1, burst: 20 };
+        let begun = Instant::now();
+        let all = join_all((0..100).map(|_| store.take("limit", rate, 1, Duration::ZERO))).await;
+        let came = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+        let granted = all.into_iter().filter(|taken| taken.as_ref().unwrap().granted).count();
+        assert!((20..=20 + came).contains(&granted), "{granted}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_key_in_redis_has_the_prefix_and_expires() {
     let Some(server) = Server::start().await else { return };
     let store = server.store();
@@ -291,10 +356,12 @@ async fn every_key_in_redis_has_the_prefix_and_expires() {
     }
     store.append("stream:{a}:s", value("e"), 9, MINUTE).await.unwrap();
     store.append("stream:{a}:s", value("e"), 1, MINUTE).await.unwrap();
+    store.take("limit:ann", Rate { per_second: 1, burst: 60 }, 30, Duration::ZERO).await.unwrap();
     let mut redis = server.look().await;
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
     keys.sort();
-    assert_eq!(keys, ["cloud-native-mcp:session:{a}:ann", "cloud-native-mcp:stream:{a}:s"]);
+    let expected = ["cloud-native-mcp:limit:ann", "cloud-native-mcp:session:{a}:ann", "cloud-native-mcp:stream:{a}:s"];
+    assert_eq!(keys, expected);
     for key in keys {
         let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut redis).await.unwrap();
         assert!((1..=60_000).contains(&left), "{key}: {left}");
@@ -384,6 +451,7 @@ async fn it_needs_no_more_rights_than_the_documents_name() {
     }
     assert_eq!(allowed.read("log", 0).await.unwrap().unwrap().len(), 2);
     assert_eq!(allowed.end("log").await.unwrap(), 3);
+    assert!(allowed.take("limit", Rate { per_second: 1, burst: 1 }, 1, Duration::ZERO).await.unwrap().granted);
     let mut listener = allowed.subscribe("c").await.unwrap();
     assert!(allowed.publish("c", value("m")).await.unwrap());
     assert_eq!(listener.next().await, Some(value("m")));

@@ -19,7 +19,7 @@ pub use config::Config;
 use self::link::Link;
 use self::listeners::Listeners;
 use self::servers::{Connection, Servers, within};
-use super::{Condition, Numbered, Store, Subscription, check_size};
+use super::{Condition, Numbered, Rate, Store, Subscription, Taken, check_size};
 use crate::error::{Error, Result};
 use crate::telemetry::metrics;
 
@@ -31,6 +31,9 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("app
 
 /// Reads the end of a log.
 static READ: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("read.lua")));
+
+/// Takes units of a rate.
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
 /// All state in Redis, shared by every replica with the same prefix.
 ///
@@ -157,6 +160,15 @@ impl Store for Redis {
     async fn end(&self, key: &str) -> Result<u64> {
         let last: Option<u64> = self.ask(redis::cmd("LINDEX").arg(self.key(key)).arg(0)).await?;
         Ok(last.unwrap_or_default())
+    }
+
+    async fn take(&self, key: &str, rate: Rate, units: u32, ahead: Duration) -> Result<Taken> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 2);
+        let mut take = TAKE.key(self.key(key));
+        take.arg(micros(rate.time(units))).arg(micros(rate.time(rate.burst))).arg(micros(ahead));
+        let (granted, wait, full): (bool, u64, u64) =
+            self.run(|mut connection| async move { take.invoke_async(&mut connection).await }).await?;
+        Ok(Taken { granted, wait: Duration::from_micros(wait), full: Duration::from_micros(full) })
     }
 
     async fn publish(&self, channel: &str, message: Bytes) -> Result<bool> {
