@@ -16,6 +16,7 @@ use crate::changes::{Change, Changes};
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Server};
+use crate::limits::Limits;
 use crate::mcp::{Engine, Identity, Offer, Tasks};
 use crate::secrets::Signer;
 use crate::session::{Sessions, Streams};
@@ -82,6 +83,7 @@ impl App {
         let edge = Edge {
             sessions: Sessions::new(store.clone(), engine.clone()),
             streams: Streams::new(store.clone(), signer.clone()),
+            limits: Limits::new(&config.limits, store.clone()),
             engine,
             authenticator,
             signer,
@@ -182,6 +184,7 @@ impl Parts {
             let message = "is missing, and `store.redis` is there: what one replica signs, all must recognise";
             mistakes.push(("signing_key".into(), message.into()));
         }
+        mistakes.extend(config.limits.mistakes().into_iter().map(|(key, message)| (join("limits", &key), message)));
         mistakes.extend(config.server.mistakes().into_iter().map(|(key, message)| (join("server", &key), message)));
         let known = authenticator.as_ref().filter(|_| sure("auth"));
         check_address(config, known, &mut mistakes);

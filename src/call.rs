@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -17,6 +17,9 @@ pub use crate::input::{Asked, InputRequest};
 
 /// The shortest time between two progress notifications of one call.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a heavy call holds of the places for such calls, until nobody works on it any more.
+pub type Place = Arc<[OwnedSemaphorePermit; 2]>;
 
 /// Everything a tool, prompt or resource may know of the call it serves.
 #[derive(Clone, Debug)]
@@ -43,6 +46,8 @@ pub struct Context {
     pub inputs: Inputs,
     /// Signs what the client is to hand back.
     pub signer: Arc<Signer>,
+    /// The place of a heavy call.
+    pub place: Option<Place>,
 }
 
 impl Context {
@@ -61,6 +66,7 @@ impl Context {
             cancelled: CancellationToken::new(),
             inputs: Inputs::default(),
             signer: Arc::new(Signer::random()),
+            place: None,
         }
     }
 

@@ -12,6 +12,8 @@ pub mod edge;
 
 pub mod auth;
 
+pub mod limits;
+
 pub mod session;
 
 pub mod mcp;

@@ -18,7 +18,7 @@ use crate::caller::Effect;
 use crate::secrets::Secret;
 use crate::toolkit::{Switches, schema};
 use crate::yaml::{self, Lines};
-use crate::{auth, backends, edge, store};
+use crate::{auth, backends, edge, limits, store};
 
 /// Every setting with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../config.yaml");
@@ -38,6 +38,8 @@ pub struct Config {
     pub allow: Effect,
     /// Which tools there are.
     pub tools: Switches,
+    /// How much callers may ask for over HTTP, in units.
+    pub limits: limits::Config,
     /// How long calls may take.
     pub calls: Calls,
     /// What replicas share.
@@ -244,13 +246,13 @@ mod tests {
             [
                 "FILE line 2: server.listen: 7 is not text; put it into quotes",
                 "FILE line 3: server.hots: there is no such setting; did you mean `hosts`? Known here: listen, hosts, origins, \
-                 most_body_bytes, most_header_bytes, most_connections, header_timeout_seconds, body_timeout_seconds, \
+                 trusted_proxies, most_body_bytes, most_header_bytes, most_connections, header_timeout_seconds, body_timeout_seconds, \
                  drain_delay_seconds, drain_seconds",
                 "FILE line 4: allow: \"everything\" is not one of read, write, destroy",
                 "FILE line 10: backends.prometheus.instances.main.retries: \"many\" is not a whole number",
                 "FILE line 11: backends.prometheus.instances.main.password: the environment has no NO_SUCH_VARIABLE_HERE",
                 "environment CLOUD_NATIVE_MCP__LGO__LEVEL: lgo: there is no such setting; did you mean `log`? Known here: server, \
-                 auth, allow, tools, calls, store, signing_key, log, backends",
+                 auth, allow, tools, limits, calls, store, signing_key, log, backends",
                 "environment CLOUD_NATIVE_MCP__LOG__FORMAT: log.format: \"xml\" is not one of text, json",
             ]
         );

@@ -1,7 +1,9 @@
 //! HTTP in, HTTP out; and standard input and output.
 
+mod address;
 mod connection;
 mod events;
+mod limit;
 mod lingering;
 mod origin;
 mod probes;
@@ -12,6 +14,7 @@ mod stdio;
 mod streamable;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +38,7 @@ pub use stdio::serve as serve_stdio;
 use crate::auth::{Authenticator, Recognised};
 use crate::call::{Context, Outbox, Scope, Trace};
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::mcp::{Engine, Fault, envelope, is_plain, is_traceparent};
 use crate::secrets::Signer;
 use crate::session::{Sessions, Streams};
@@ -54,6 +58,9 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Origins of web pages that may use the server, for example `https://chat.example.org`.
     pub origins: Vec<String>,
+    /// Networks of the proxies in front of this server, for example `10.0.0.0/8`: only what they say of a client's address
+    /// (`X-Forwarded-For`) is believed.
+    pub trusted_proxies: Vec<String>,
     /// Bytes of one request.
     #[schemars(range(min = 1))]
     pub most_body_bytes: usize,
@@ -89,6 +96,8 @@ pub struct Edge {
     pub streams: Streams,
     /// Recognises callers.
     pub authenticator: Authenticator,
+    /// How much callers may ask for.
+    pub limits: Limits,
     /// Signs what clients hold for us.
     pub signer: Arc<Signer>,
     /// What replicas share.
@@ -125,6 +134,7 @@ impl Edge {
             cancelled: CancellationToken::new(),
             inputs: crate::call::Inputs::default(),
             signer: self.signer.clone(),
+            place: None,
         }
     }
 
@@ -214,7 +224,13 @@ async fn metrics_for_callers(State(edge): State<Shared>, headers: HeaderMap) -> 
 }
 
 /// What happens to every request, from the outside in.
-async fn handle(edge: &Edge, rules: &origin::Rules, router: Router, request: Request<Body>) -> Response {
+async fn handle(
+    edge: &Edge,
+    rules: &origin::Rules,
+    router: Router,
+    client: IpAddr,
+    request: Request<Body>,
+) -> Response {
     use tower::ServiceExt as _;
 
     let origin = request.headers().get(ORIGIN).cloned();
@@ -235,6 +251,12 @@ async fn handle(edge: &Edge, rules: &origin::Rules, router: Router, request: Req
         }
         Ok(()) => router.oneshot(request).await.unwrap_or_else(|never| match never {}).into_response(),
     };
+    // Right credentials are never held up by the wrong ones of others who come from the same address.
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Err(refusal) = edge.limits.failed(client).await
+    {
+        response = limit::refuse(refusal);
+    }
     let allowed = origin.filter(|_| response.status() != StatusCode::FORBIDDEN);
     origin::finish(response.headers_mut(), allowed);
     if edge.draining.is_cancelled() {

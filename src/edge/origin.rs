@@ -6,7 +6,10 @@ use http::header::{
     HOST, ORIGIN, REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use ipnet::IpNet;
 use url::Url;
+
+use super::address;
 
 /// Why a request may not come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +123,18 @@ impl super::Config {
                 mistakes.push((format!("origins.{place}"), message));
             }
         }
+        for (place, text) in self.trusted_proxies.iter().enumerate() {
+            if address::network(text).is_none() {
+                let message = format!("`{text}` is not a network; write it as 10.0.0.0/8, or a single address");
+                mistakes.push((format!("trusted_proxies.{place}"), message));
+            }
+        }
         mistakes
+    }
+
+    /// The proxies that are believed.
+    pub(super) fn proxies(&self) -> Vec<IpNet> {
+        self.trusted_proxies.iter().filter_map(|text| address::network(text)).collect()
     }
 }
 
@@ -133,7 +147,10 @@ pub(super) fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(VARY, HeaderValue::from_static("Origin"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Mcp-Session-Id, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy"),
+        );
     }
 }
 

@@ -33,13 +33,18 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// A protocol error. 2026-07-28 gives each its status; older clients read 4xx as "the session is gone".
+/// A protocol error. 2026-07-28 gives each its status; older clients read 404 as "the session is gone", and many of them
+/// never tell whoever waits for an answer of any other 4xx (python-sdk, issue 3091).
 pub(super) fn fault(id: Option<&Id>, fault: &Fault, revision: Revision) -> Response {
     let status = match fault.status {
-        StatusCode::NOT_FOUND if !revision.is_modern() => StatusCode::OK,
+        StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS if !revision.is_modern() => StatusCode::OK,
         status => status,
     };
-    json(status, envelope::error(id, fault))
+    let mut response = json(status, envelope::error(id, fault));
+    if let Some(wait) = fault.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+    }
+    response
 }
 
 /// The result of a request of 2026-07-28.

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::Activity;
 use super::lingering::Lingering;
 use super::origin::Rules;
-use super::{Config, Edge, handle, routes};
+use super::{Config, Edge, address, handle, routes};
 use crate::telemetry::metrics;
 
 /// A bound server that serves when it is told to.
@@ -57,6 +57,7 @@ impl Server {
         let Self { edge, listener, address } = self;
         let rules = Arc::new(Rules::new(address.ip().is_loopback(), &edge.config.hosts, &edge.config.origins));
         let router = routes(edge.clone());
+        let proxies: Arc<[_]> = edge.config.proxies().into();
         let places = Arc::new(Semaphore::new(edge.config.most_connections));
         let limits = Limits {
             idle: Duration::from_secs(edge.config.header_timeout_seconds),
@@ -76,8 +77,8 @@ impl Server {
                 accepted = accept(&listener, &places, limits.slow) => accepted,
                 () = &mut closing => break,
             };
-            let Some((stream, place)) = accepted else { continue };
-            let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
+            let Some((stream, peer, place)) = accepted else { continue };
+            let (edge, rules, router, proxies) = (edge.clone(), rules.clone(), router.clone(), proxies.clone());
             let (spoke, has_spoken) = oneshot::channel();
             let spoke = Mutex::new(Some(spoke));
             let activity = Activity::new();
@@ -88,8 +89,9 @@ impl Server {
                 }
                 let running = (request.version() == Version::HTTP_2).then(|| watching.begin());
                 let (edge, rules, router) = (edge.clone(), rules.clone(), router.clone());
+                let client = address::client(peer.ip(), request.headers(), &proxies);
                 async move {
-                    let response = handle(&edge, &rules, router, request.map(Body::new)).await;
+                    let response = handle(&edge, &rules, router, client, request.map(Body::new)).await;
                     Ok::<_, Infallible>(match running {
                         Some(running) => response.map(|body| running.watch(body)),
                         None => response,
@@ -193,10 +195,10 @@ async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     write_timeout: Duration,
-) -> Option<(Lingering<Pin<Box<TimeoutStream<TcpStream>>>>, OwnedSemaphorePermit)> {
+) -> Option<(Lingering<Pin<Box<TimeoutStream<TcpStream>>>>, SocketAddr, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             // Without it a small event waits for the acknowledgement of the one before: 40 ms.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
@@ -204,7 +206,7 @@ async fn accept(
             let mut stream = TimeoutStream::new(stream);
             // A client that takes nothing holds memory; one that says nothing may be waiting for an event.
             stream.set_write_timeout(Some(write_timeout));
-            Some((Lingering::new(Box::pin(stream)), place))
+            Some((Lingering::new(Box::pin(stream)), peer, place))
         }
         Err(error) => {
             tracing::warn!(%error, "a connection cannot be accepted");

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 
 use super::events::{self, Frame};
-use super::{Shared, enter, is_json, reply};
+use super::{Shared, enter, is_json, limit, reply};
 use crate::call::Context;
 use crate::changes::Change;
 use crate::error::{Error, Result};
@@ -172,12 +172,16 @@ async fn take(edge: Shared, session: Session, message: Message, context: Context
     }
 }
 
-async fn answer(edge: &Shared, session: &Session, id: &Id, method: &str, params: &Bytes, context: Context) {
+async fn answer(edge: &Shared, session: &Session, id: &Id, method: &str, params: &Bytes, mut context: Context) {
     let send = async |message: Bytes| {
         if let Err(error) = edge.sessions.send_out(&session.id, message).await {
             tracing::warn!(%error, "a message cannot be sent");
         }
     };
+    if let Err(refusal) = limit::admit(edge, [(method, params)], &mut context).await {
+        let fault = Fault::from(Error::from(refusal));
+        return send(envelope::error(Some(id), &fault)).await;
+    }
     if method == "initialize" {
         let answer = match edge.sessions.begin_in(session, params, &context.caller).await {
             Ok(result) => envelope::result(id, result.to_string().as_bytes()),

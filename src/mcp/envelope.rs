@@ -47,6 +47,17 @@ pub enum Message {
     },
 }
 
+impl Message {
+    /// Method and parameters of a request.
+    #[must_use]
+    pub fn request(&self) -> Option<(&str, &Bytes)> {
+        match self {
+            Self::Request { method, params, .. } => Some((method, params)),
+            _ => None,
+        }
+    }
+}
+
 /// What a body holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Envelope {

@@ -1,5 +1,7 @@
 //! Protocol errors: JSON-RPC error objects and the HTTP status they travel with.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -17,11 +19,13 @@ pub struct Fault {
     pub data: Option<Value>,
     /// The HTTP status for clients of 2026-07-28.
     pub status: StatusCode,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
 }
 
 impl Fault {
     fn new(code: i64, status: StatusCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None, status }
+        Self { code, message: message.into(), data: None, status, retry_after: None }
     }
 
     /// Not JSON at all.
@@ -106,6 +110,11 @@ impl From<Error> for Fault {
             Code::Unauthenticated | Code::Forbidden | Code::TooManyCalls => code.http(),
             _ => StatusCode::OK,
         };
-        Self::new(code.json_rpc(), status, message)
+        let mut fault = Self::new(code.json_rpc(), status, message);
+        if let Error::TooManyCalls { retry_after } = error {
+            fault.retry_after = Some(retry_after);
+            fault.data = Some(json!({"retryAfter": retry_after.as_secs().max(1)}));
+        }
+        fault
     }
 }

@@ -33,7 +33,7 @@ use crate::call::{Asked, Context};
 use crate::changes::Changes;
 use crate::dispatch::Dispatch;
 use crate::error::{Error, Result};
-use crate::toolkit::{PromptEntry, Resource};
+use crate::toolkit::{Cost, PromptEntry, Resource};
 
 /// Keys of `_meta` that 2026-07-28 reserves (basic/index).
 pub mod meta {
@@ -142,6 +142,16 @@ impl Engine {
                 revision.is_modern()
             }
             _ => false,
+        }
+    }
+
+    /// How much work a request makes; none for one that only asks whether the server is there.
+    #[must_use]
+    pub fn cost(&self, method: &str, params: &Bytes, context: &Context) -> Option<Cost> {
+        match method {
+            "ping" => None,
+            "tools/call" => Some(self.cost_of_call(params, context)),
+            _ => Some(Cost::Light),
         }
     }
 

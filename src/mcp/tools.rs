@@ -16,7 +16,7 @@ use crate::call::{Context, Scope};
 use crate::caller::Effect;
 use crate::dispatch::Shown;
 use crate::error::{Code, Error};
-use crate::toolkit::{Catalogue, Described};
+use crate::toolkit::{Catalogue, Cost, Described, Kind};
 
 /// How long a client may keep the list, in milliseconds.
 const FRESH_FOR: u64 = 300_000;
@@ -75,6 +75,26 @@ impl Engine {
         }
         texts.insert(key, text.clone());
         Ok(Outcome::Complete(text))
+    }
+
+    /// How much work a call makes: that of the tool which is really meant. One that cannot be made is light.
+    pub(super) fn cost_of_call(&self, params: &Bytes, context: &Context) -> Cost {
+        #[derive(Deserialize)]
+        struct Call<'a> {
+            #[serde(borrow)]
+            name: std::borrow::Cow<'a, str>,
+            #[serde(borrow, default)]
+            arguments: Option<&'a RawValue>,
+        }
+        let catalogue = &self.dispatch.surroundings().catalogue;
+        let cost = |call: &Call<'_>| {
+            let tool = catalogue.find(&call.name, context)?;
+            let Kind::Forward(target) = tool.entry.kind else { return Some(tool.entry.policy.cost) };
+            let arguments = serde_json::from_str(call.arguments?.get()).ok()?;
+            let (name, _) = target(arguments).ok()?;
+            Some(catalogue.find(&name, context)?.entry.policy.cost)
+        };
+        serde_json::from_slice(params).ok().and_then(|call| cost(&call)).unwrap_or(Cost::Light)
     }
 
     pub(super) async fn call_tool(&self, request: &Request, mut context: Context) -> Result<Outcome, Fault> {

@@ -70,6 +70,17 @@ pub static STORE_FAILURES: LazyLock<IntCounter> = LazyLock::new(|| {
     register(counter.expect("a valid name"))
 });
 
+/// Requests that were over a limit.
+pub static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("mcp_limited_total", "Requests that were over a limit: of their caller, the server, and so on.", &["limit"])
+});
+
+/// Decisions on a limit that this replica took alone.
+pub static LIMITED_ALONE: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Decisions on a limit that this replica took alone, because the shared store was away.";
+    register(IntCounter::new("mcp_limits_alone_total", help).expect("a valid name"))
+});
+
 /// Version of this server; always 1.
 static BUILD: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     let options = Opts::new("mcp_build_info", "Version of this server.");

@@ -6,7 +6,7 @@
 //! - `tasks`: calls that go on after their answer, and calls that ask first
 //! - `prometheus`: tools against the real component
 //! - `conformance`: the official suite, against its fixtures; `clients`: programs of others, each in every way it speaks
-//! - `access`: who may call what; `command_line`: commands and configuration
+//! - `access`: who may call what; `limits`: and how much; `command_line`: commands and configuration
 //! - `alertmanager`, `web_fetch`: tools against what they reach
 //! - `fuzz`: whatever comes in; `hostile`: clients that mean harm, and slow networks
 //! - `recordings`: every tool against recorded exchanges; `failures`: backends that are down, slow or wrong
@@ -35,6 +35,7 @@ mod fuzz;
 mod hostile;
 mod kubernetes;
 mod legacy;
+mod limits;
 mod modern;
 mod prometheus;
 mod recordings;

@@ -9,7 +9,10 @@ use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use super::{Shared, enter, is_json, reply};
+use super::{Shared, enter, is_json, limit, reply};
+use crate::call::Context;
+use crate::error::Error;
+use crate::limits::Refusal;
 use crate::mcp::envelope::{self, Envelope, Message};
 use crate::mcp::{Fault, RequestMeta, Revision};
 
@@ -49,7 +52,7 @@ pub(super) async fn post(
     request: Request,
 ) -> Response {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let context = match enter(&edge, service, query, &headers) {
+    let mut context = match enter(&edge, service, query, &headers) {
         Ok(context) => context,
         Err(refusal) => return refusal,
     };
@@ -67,10 +70,37 @@ pub(super) async fn post(
         Err(refusal) => return refusal,
     };
     let message = match envelope::parse(&body) {
-        Ok(Envelope::Single(message)) => message,
-        Ok(Envelope::Batch(items)) => return legacy::batch(&edge, items, context, &headers, accepts).await,
+        Ok(message) => message,
         Err((id, fault)) => return reply::json(fault.status, envelope::error(id.as_ref(), &fault)),
     };
+    let requests = match &message {
+        Envelope::Single(message) => std::slice::from_ref(message).iter().filter_map(Message::request).collect(),
+        Envelope::Batch(items) => items.iter().flatten().filter_map(Message::request).collect::<Vec<_>>(),
+    };
+    let standing = match limit::admit(&edge, requests, &mut context).await {
+        Ok(standing) => standing,
+        Err(refusal) => return refuse(&message, refusal, &headers),
+    };
+    let mut response = match message {
+        Envelope::Single(message) => answer(edge, message, context, &headers, accepts).await,
+        Envelope::Batch(items) => legacy::batch(&edge, items, context, &headers, accepts).await,
+    };
+    limit::tell(standing, response.headers_mut());
+    response
+}
+
+/// The answer to whoever is over a limit, in the form of its era.
+fn refuse(message: &Envelope, refusal: Refusal, headers: &HeaderMap) -> Response {
+    let Envelope::Single(Message::Request { id, method, params }) = message else { return limit::refuse(refusal) };
+    let modern = method != "initialize" && is_modern(RequestMeta::read(params).as_ref(), method, headers);
+    let revision = if modern { Revision::V2026_07_28 } else { Revision::NEWEST_LEGACY };
+    let mut response = reply::fault(Some(id), &Error::from(refusal).into(), revision);
+    limit::tell(refusal.standing, response.headers_mut());
+    response
+}
+
+/// Answers one message.
+async fn answer(edge: Shared, message: Message, context: Context, headers: &HeaderMap, accepts: Accepts) -> Response {
     match message {
         Message::Request { id, method, params } if method == "initialize" => {
             if is_handshake(&params) {
@@ -84,16 +114,16 @@ pub(super) async fn post(
         }
         Message::Request { id, method, params } => {
             let meta = RequestMeta::read(&params);
-            if is_modern(meta.as_ref(), &method, &headers) {
+            if is_modern(meta.as_ref(), &method, headers) {
                 let request = modern::Incoming { id, method, params, meta };
-                return modern::answer(edge, request, context, &headers, accepts).await;
+                return modern::answer(edge, request, context, headers, accepts).await;
             }
-            legacy::request(edge, id, method, params, context, &headers, accepts).await
+            legacy::request(edge, id, method, params, context, headers, accepts).await
         }
         Message::Notification { method, params } => {
-            legacy::notification(&edge, &method, &params, &context, &headers).await
+            legacy::notification(&edge, &method, &params, &context, headers).await
         }
-        Message::Response { id, result } => legacy::response(&edge, &id, result, &context, &headers).await,
+        Message::Response { id, result } => legacy::response(&edge, &id, result, &context, headers).await,
     }
 }
 

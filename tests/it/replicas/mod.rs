@@ -3,6 +3,7 @@
 mod away;
 mod balancers;
 mod leaving;
+mod limits;
 mod sessions;
 
 use std::net::SocketAddr;
