@@ -31,7 +31,9 @@ impl Server {
         let binary = binary()?;
         let folder = std::env::temp_dir().join(random_token("cloud-native-mcp-load-"));
         let new = ApiKey::create("load".into(), Effect::Read, None);
-        let config = format!("auth:\n  api_keys:\n    - name: load\n      hash: {}\n{backends}", new.kept.hash);
+        // Limits are counted, and as high as they can be.
+        let limits = "limits:\n  caller: {per_second: 100000, burst: 1000000}\n  heavy_of_a_caller: 64\n";
+        let config = format!("{limits}auth:\n  api_keys:\n    - name: load\n      hash: {}\n{backends}", new.kept.hash);
         let file = folder.join("config.yaml");
         std::fs::create_dir(&folder)
             .and_then(|()| std::fs::write(&file, config))
