@@ -230,7 +230,7 @@ mod tests {
         assert!(documents(&long).unwrap_err().contains("line 2: there are more than 4 MiB"));
         let keys = format!("a: &a {{{}: 1}}\nl: [{}]\n", "k".repeat(1_000), vec!["*a"; 15_000].join(","));
         assert!(documents(&keys).unwrap_err().contains("more than 4 MiB"));
-        let anchors: String = (0..90).map(|level| format!("&a{level} [")).collect();
+        let anchors = (0..90).map(|level| format!("&a{level} [")).collect::<Vec<_>>().concat();
         let nested = format!("{anchors}{}{}", vec!["1"; 10_000].join(","), "]".repeat(90));
         assert!(documents(&nested).unwrap_err().contains("more than 200000 values"));
     }

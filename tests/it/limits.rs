@@ -156,7 +156,7 @@ async fn heavy_calls_run_so_many_at_a_time() {
         let next = tokio::spawn(range());
         tokio::select! {
             asked = silent.accept() => Some((asked.unwrap(), next)),
-            _ = async { while !next.is_finished() { tokio::task::yield_now().await } } => None,
+            () = async { while !next.is_finished() { tokio::task::yield_now().await } } => None,
         }
     })
     .await;

@@ -350,9 +350,9 @@ async fn an_answer_that_leads_elsewhere_is_explained() {
 
 #[tokio::test]
 async fn renewed_credentials_are_read_when_the_old_ones_are_refused() {
+    const GET: &str = "GET /api/v1/namespaces/a/configmaps/web token-";
     let plugin = r#"{"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "interactiveMode": "IfAvailable",
         "args": ["-c", "read line && echo asked > FOLDER/asked; echo . >> FOLDER/runs; echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \"token-'$(wc -l < FOLDER/runs | tr -d ' ')'\"}}'"]}}"#;
-    const GET: &str = "GET /api/v1/namespaces/a/configmaps/web token-";
     let fake = Fake::started(plugin, |count, request| match request.strip_prefix(GET) {
         Some("1") if count > 0 => Some(Say::Status(401, &[])),
         Some(_) => Some(Say::Json(map("web"))),

@@ -40,10 +40,9 @@ impl Balancer {
         let folder = Folder::new();
         let port = free_port();
         let addresses: Vec<_> = replicas.all.iter().map(address).collect();
-        let paths: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path {}/{kind};\n", folder.path().display()))
-            .collect();
+            .concat();
         let file = folder.write(
             "nginx.conf",
             &format!(
